@@ -1,0 +1,1 @@
+"""The machine as data: its description, its fixed latencies, and named presets."""

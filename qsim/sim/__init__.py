@@ -1,0 +1,1 @@
+"""Simulation: lowering a model to a program, and two engines that run it to the same cycle."""

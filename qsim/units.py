@@ -1,0 +1,27 @@
+"""Unit conversion: the only place where factors of ten meet names."""
+
+PJ_PER_J = 1e12
+PJ_PER_UJ = 1e6
+PJ_PER_NJ = 1e3
+NS_PER_S = 1e9
+BITS_PER_BYTE = 8
+
+
+def cycles_to_ns(cycles: int, clock_hz: float) -> float:
+    """Return the duration of ``cycles`` at ``clock_hz`` in nanoseconds."""
+    return cycles / clock_hz * NS_PER_S
+
+
+def bits_to_bytes(bits: int) -> int:
+    """Return the whole bytes that hold ``bits`` (rounded up)."""
+    return -(-bits // BITS_PER_BYTE)
+
+
+def si(value: float, unit: str) -> str:
+    """Return ``value`` with three significant digits and an SI prefix, e.g. ``si(1.5e-6, "J") == "1.50 uJ"``."""
+    if value == 0:
+        return f"0 {unit}"
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")):
+        if abs(value) >= factor * 0.9995:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value / 1e-12:.3g} p{unit}"
