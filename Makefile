@@ -1,0 +1,70 @@
+# Two commands are enough: `make demo` runs the main job on real data, `make test` passes the tests.
+# Both set everything up first, from pinned constraints, into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+OUT    ?= out
+# One OpenMP thread: two of them on a busy machine spin against each other.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test check lint types imports format bench train test-slow coverage clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## install everything into .venv (the other targets do this when needed)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "qsim needs Python 3.11 or newer as '$(PYTHON)'. Install one (Debian, Ubuntu: apt-get install python3 python3-venv) or name it: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing. Debian, Ubuntu: apt-get install python3-venv"; exit 2; }
+	@for tool in g++ make perl; do command -v $$tool >/dev/null || \
+	  { echo "$$tool is missing: the RTL simulator is compiled with it. Debian, Ubuntu: apt-get install g++ make perl; Fedora: dnf install gcc-c++ make perl"; exit 2; }; done
+	@echo "Setting up $(VENV) (about 900 MB; one to three minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Compiling the simulation kernels once ..."
+	@$(BIN)/python -m qsim.sim.fast
+	@touch $@
+
+demo: $(READY) ## the main job on real data: compress, simulate, price, verify in RTL, report
+	@$(BIN)/qsim demo --out $(OUT)/demo
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## the longer checks
+	$(BIN)/python -m pytest -m slow
+
+check: lint types imports coverage ## everything that reads the code, and the quick tests with coverage
+
+lint: $(READY) ## Ruff: style and likely bugs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(READY) ## the import contracts of docs/architecture.md
+	$(BIN)/lint-imports --no-cache
+
+coverage: $(READY) ## coverage of the quick tests (formats, machines, energy, command line)
+	$(BIN)/python -m pytest --cov --cov-report=term -m "not slow and not rtl" tests/formats tests/energy tests/arch tests/contracts
+
+format: $(READY) ## rewrite the source in the house layout
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## measure; prints a table and writes out/bench.json
+	$(BIN)/python -m benchmarks --out $(OUT)/bench.json
+
+train: $(READY) ## rebuild the shipped float checkpoint from its seed
+	$(BIN)/qsim train lenet-300-100
+
+clean: ## remove everything that was made, the environment included
+	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,58 @@
+"""What every verb shows alike: the console, progress with time left, and tables."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+ProgressReport = Callable[[str, int, int], None]
+
+messages = Console(stderr=True, highlight=False)
+
+
+def console() -> Console:
+    """Return the console of standard output, wide enough for tables when it is not a terminal."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=160)
+
+
+@contextmanager
+def progress() -> Iterator[ProgressReport]:
+    """Show progress on standard error; yields ``report(stage, done, total)``, one bar a stage."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=messages, transient=False) as bars:
+        tasks: dict[str, object] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID is a NewType of int
+
+        yield report
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "", text_columns: int = 1) -> Table:
+    """Build a table: the first ``text_columns`` aligned left, the figures right."""
+    result = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    for index, name in enumerate(columns):
+        result.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
+    for row in rows:
+        result.add_row(*(str(cell) for cell in row))
+    return result
+
+
+def echo_json(data: object) -> None:
+    """Print data for scripts."""
+    click.echo(json.dumps(data, indent=1))
