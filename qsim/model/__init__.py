@@ -1,0 +1,1 @@
+"""The network as data: its graph, its compressed weights and their file. No learning framework is needed here."""

@@ -1,0 +1,90 @@
+"""The network without its weights: a chain of fully connected layers and the number formats between them."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qsim.errors import FieldError
+from qsim.formats.fixed import FixedFormat, Overflow, Rounding
+
+
+class Activation(StrEnum):
+    """What a layer applies to its outputs after requantisation."""
+
+    NONE = "none"
+    RELU = "relu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullyConnected:
+    """One fully connected layer of ``inputs`` activations and ``outputs`` results.
+
+    ``input_format`` and ``output_format`` are those of the activations, ``bias_format`` of the stored biases,
+    ``accumulator_format`` of the running sum, which saturates at every addition. All formats round half up and saturate:
+    the datapath knows nothing else.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    activation: Activation
+    input_format: FixedFormat
+    output_format: FixedFormat
+    bias_format: FixedFormat
+    accumulator_format: FixedFormat
+
+    def __post_init__(self) -> None:
+        for field, size in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if size < 1:
+                raise FieldError(path=f"{self.name}.{field}", rule="at least 1", value=size)
+        if not isinstance(self.activation, Activation):
+            legal = tuple(str(item) for item in Activation)
+            raise FieldError(path=f"{self.name}.activation", rule="a known activation", value=self.activation, legal=legal)
+        for field in ("input_format", "output_format", "bias_format", "accumulator_format"):
+            form: FixedFormat = getattr(self, field)
+            if form.rounding is not Rounding.HALF_UP or form.overflow is not Overflow.SATURATE:
+                value = f"{form.rounding}, {form.overflow}"
+                raise FieldError(path=f"{self.name}.{field}", rule="rounding half up and saturating", value=value)
+        if not self.accumulator_format.signed:
+            raise FieldError(path=f"{self.name}.accumulator_format", rule="signed", value=str(self.accumulator_format))
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, pruned ones included."""
+        return self.inputs * self.outputs
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        return self.weights + self.outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A chain of layers. ``input_shape`` is the shape of one input, flattened in C order before the first layer."""
+
+    name: str
+    nodes: tuple[FullyConnected, ...]
+    input_shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise FieldError(path="graph.nodes", rule="at least one layer", value=())
+        names = [node.name for node in self.nodes]
+        for name in names:
+            if names.count(name) > 1:
+                raise FieldError(path="graph.nodes", rule="layers of distinct names", value=name)
+        if math.prod(self.input_shape) != self.nodes[0].inputs or any(size < 1 for size in self.input_shape):
+            rule = f"the shape of {self.nodes[0].inputs} inputs"
+            raise FieldError(path="graph.input_shape", rule=rule, value=list(self.input_shape))
+        for before, node in zip(self.nodes, self.nodes[1:], strict=False):
+            if node.inputs != before.outputs:
+                raise FieldError(path=f"{node.name}.inputs", rule=f"{before.outputs}, as {before.name} gives", value=node.inputs)
+            if node.input_format != before.output_format:
+                rule = f"{before.output_format}, as {before.name} gives"
+                raise FieldError(path=f"{node.name}.input_format", rule=rule, value=str(node.input_format))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases of all layers."""
+        return sum(node.parameters for node in self.nodes)
