@@ -1,0 +1,110 @@
+"""What the hardware computes, bit for bit, in numpy: the definition that RTL and PyTorch are compared with.
+
+For each layer, with activations ``a``, weights ``w`` and bias ``b`` as integers of their formats:
+
+1. the accumulator starts at 0 and takes ``w[i, j] * a[j]`` for j ascending; it saturates at *every* addition;
+2. drain: ``t = accumulator * scale`` (pyramid layers; elsewhere the scale is 1), plus the bias shifted left to t's fraction;
+3. ``y`` is t requantised to the output format, rounded half up and saturated; then ReLU where the layer has it.
+
+Saturation at every addition makes the order matter, so the definition is sequential. Where a bound proves that no partial sum
+can saturate, one matrix product gives the same bits and is used instead.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qsim.errors import FieldError
+from qsim.formats.arrays import check_range
+from qsim.formats.fixed import FixedFormat, FloatArray, IntArray
+from qsim.model.compressed import CompressedModel, QuantisedLayer
+from qsim.model.graph import Activation
+
+CHUNK_ELEMENTS = 1 << 22  # activations held in float64 at a time: 32 MB
+EXACT_FLOAT = 1 << 53  # integers up to here are exact in float64, so a float64 matrix product below it is too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Activations:
+    """Integer activations of a run: ``inputs[k]`` [n, inputs of layer k] and ``logits`` [n, outputs of the last layer]."""
+
+    inputs: tuple[IntArray, ...]
+    logits: IntArray
+
+    @property
+    def classes(self) -> IntArray:
+        """The index of the largest logit of each input [n]; the lowest index on ties."""
+        return np.argmax(self.logits, axis=1)
+
+
+def infer(model: CompressedModel, inputs: npt.ArrayLike) -> Activations:
+    """Run integer ``inputs`` [n, features], in the first layer's input format, through the network."""
+    values = np.ascontiguousarray(inputs, dtype=np.int64)
+    first = model.layers[0].node
+    if values.ndim != 2 or values.shape[1] != first.inputs:
+        raise FieldError(path="inputs", rule=f"of shape [n, {first.inputs}]", value=list(values.shape))
+    check_range(values, first.input_format.minimum, first.input_format.maximum, "inputs")
+    found = []
+    for layer in model.layers:
+        found.append(values)
+        values = run_layer(layer, values)
+    return Activations(inputs=tuple(found), logits=values)
+
+
+def run_layer(layer: QuantisedLayer, inputs: IntArray) -> IntArray:
+    """Return the outputs [n, outputs] of one layer for integer ``inputs`` [n, inputs]."""
+    return drain(layer, accumulate(layer.form.reconstruct(), inputs, layer.node.accumulator_format))
+
+
+def drain(layer: QuantisedLayer, accumulators: IntArray) -> IntArray:
+    """Scale, add the bias, requantise and activate the accumulators [n, outputs]."""
+    node, total = layer.node, accumulators
+    if layer.scales is not None:
+        total = total * layer.scales
+    total = total + (layer.bias << (layer.total_fraction - node.bias_format.fraction))
+    outputs = node.output_format.requantise(total, layer.total_fraction)
+    return np.maximum(outputs, 0) if node.activation is Activation.RELU else outputs
+
+
+def accumulate(weights: IntArray, inputs: IntArray, accumulator: FixedFormat) -> IntArray:
+    """Return the accumulators [n, rows] after the products of ``weights`` [rows, cols] with ``inputs`` [n, cols]."""
+    result = np.empty((len(inputs), weights.shape[0]), dtype=np.int64)
+    largest_row = int(np.abs(weights).sum(axis=1).max(initial=0))
+    real: FloatArray = weights.T.astype(np.float64)
+    for part in _chunks(len(inputs), max(1, sum(weights.shape))):
+        chunk = inputs[part]
+        largest = max(int(chunk.max(initial=0)), -int(chunk.min(initial=0)))
+        bound = largest_row * largest
+        if bound <= min(accumulator.maximum, EXACT_FLOAT):
+            result[part] = (chunk.astype(np.float64) @ real).astype(np.int64)
+        else:
+            result[part] = _accumulate_checked(weights, real, chunk, accumulator)
+    return result
+
+
+def _accumulate_checked(weights: IntArray, real: FloatArray, inputs: IntArray, accumulator: FixedFormat) -> IntArray:
+    """Product where each input's own bound proves it exact; the sequential definition for the inputs where it does not."""
+    signed = inputs.astype(np.float64)
+    bounds = np.abs(signed) @ np.abs(real)
+    limit = min(accumulator.maximum, EXACT_FLOAT) * (1 - 1e-9)  # the margin covers the rounding of the bound itself
+    unproven = np.any(bounds > limit, axis=1)
+    result = np.empty(bounds.shape, dtype=np.int64)
+    result[~unproven] = (signed[~unproven] @ real).astype(np.int64)
+    result[unproven] = accumulate_sequentially(weights, inputs[unproven], accumulator)
+    return result
+
+
+def accumulate_sequentially(weights: IntArray, inputs: IntArray, accumulator: FixedFormat) -> IntArray:
+    """The definition: one product after the other, in order of columns, saturating each time. Returns [n, rows]."""
+    sums = np.zeros((len(inputs), weights.shape[0]), dtype=np.int64)
+    for column in np.flatnonzero(np.any(inputs != 0, axis=0)):
+        sums += inputs[:, column, None] * weights[:, column]
+        np.clip(sums, accumulator.minimum, accumulator.maximum, out=sums)
+    return sums
+
+
+def _chunks(count: int, width: int) -> Iterator[slice]:
+    step = max(1, CHUNK_ELEMENTS // width)
+    return (slice(start, min(count, start + step)) for start in range(0, count, step))
