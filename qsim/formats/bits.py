@@ -69,20 +69,6 @@ def unpack_signed(payload: bytes, width: int, count: int) -> IntArray:
     return (values ^ sign) - sign
 
 
-def pack_codes(codes: IntArray, lengths: IntArray) -> bytes:
-    """Concatenate variable-length codes: the low ``lengths[i]`` bits of ``codes[i]``, in order.
-
-    Both arrays are [n]; a length of 0 writes nothing.
-    """
-    ends = np.cumsum(lengths)
-    bits = np.zeros(int(ends[-1]) if len(ends) else 0, dtype=np.uint8)
-    starts = ends - lengths
-    for place in range(int(lengths.max(initial=0))):
-        has = lengths > place
-        bits[starts[has] + place] = (codes[has] >> (lengths[has] - 1 - place)) & 1
-    return np.packbits(bits).tobytes()
-
-
 def check_padding(payload: bytes, bits: int) -> None:
     """Raise :class:`FileFormatError` unless the bits after the first ``bits`` are zero (at most 7 may follow)."""
     spare = len(payload) * 8 - bits

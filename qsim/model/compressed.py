@@ -39,6 +39,9 @@ class QuantisedLayer:
         if node.accumulator_format.fraction != product:
             rule = f"of fraction {product} (activation + weight)"
             raise FieldError(path=f"{name}.accumulator_format", rule=rule, value=str(node.accumulator_format))
+        width = node.input_format.width + self.form.weight_format.width
+        if width > MAX_WIDTH:
+            raise FieldError(path=f"{name} formats", rule=f"so that a product fits {MAX_WIDTH} bits", value=f"{width} bits")
         self._check_drain()
 
     def _check_drain(self) -> None:

@@ -36,7 +36,8 @@ class Activations:
     @property
     def classes(self) -> IntArray:
         """The index of the largest logit of each input [n]; the lowest index on ties."""
-        return np.argmax(self.logits, axis=1)
+        found: IntArray = np.argmax(self.logits, axis=1)
+        return found
 
 
 def infer(model: CompressedModel, inputs: npt.ArrayLike) -> Activations:

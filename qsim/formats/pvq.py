@@ -1,0 +1,78 @@
+"""Pyramid vector quantisation: points with integer coordinates whose absolute values sum to K.
+
+P(N, K) is the set of integer vectors of N coordinates with ``sum |y_i| = K``: the surface of an N-dimensional pyramid. Sources:
+Fischer, "A pyramid vector quantizer", IEEE Trans. Inf. Theory 32, 1986; Liguori, arXiv:1704.02681 (a product with such a point
+needs only additions).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from qsim.errors import FieldError
+from qsim.formats.fixed import FloatArray, IntArray
+
+
+def count_points(dimensions: int, pulses: int) -> int:
+    """Return the number of points of P(N, K), exactly.
+
+    Fischer's recurrence ``V(N, K) = V(N-1, K) + V(N, K-1) + V(N-1, K-1)`` with ``V(N, 0) = 1`` and ``V(0, K) = 0`` for K > 0.
+    """
+    _check(dimensions, pulses)
+    row = [1] + [0] * pulses
+    for _ in range(dimensions):
+        following = [1]
+        for k in range(1, pulses + 1):
+            following.append(row[k] + following[k - 1] + row[k - 1])
+        row = following
+    return row[pulses]
+
+
+def index_bits(dimensions: int, pulses: int) -> int:
+    """Return the bits that number all points of P(N, K)."""
+    return max(0, count_points(dimensions, pulses) - 1).bit_length()
+
+
+def nearest_points(values: npt.ArrayLike, pulses: int) -> IntArray:
+    """Return for each row of real ``values`` [rows, N] the nearest point of P(N, K) to the row scaled onto the pyramid.
+
+    The row is scaled so that its absolute values sum to K; the result [rows, N] has the least Euclidean distance to that: every
+    coordinate is rounded down and the pulses still missing go to the largest remainders (lowest column on ties), which is exact because
+    the squared error is convex in each coordinate. A row of zeros has no direction and yields zeros.
+    """
+    real: FloatArray = np.asarray(values, dtype=np.float64)
+    if real.ndim != 2 or not np.all(np.isfinite(real)):
+        raise FieldError(path="pvq.values", rule="finite numbers in rows and columns", value=f"shape {list(real.shape)}")
+    _check(real.shape[1], pulses)
+    peak = np.max(np.abs(real), axis=1, keepdims=True, initial=0.0)
+    shares = np.abs(real) / np.where(peak > 0, peak, 1.0)  # first, so that tiny and huge rows neither vanish nor overflow
+    totals = shares.sum(axis=1, keepdims=True)
+    targets = shares * (pulses / np.where(totals > 0, totals, 1.0))
+    points = np.floor(targets).astype(np.int64)
+    missing = np.where(totals[:, 0] > 0, pulses - points.sum(axis=1), 0)
+    # Rounding of the scaling may leave a sum of floors one above K; then the smallest remainder gives a pulse back.
+    rank = np.argsort(np.argsort(points - targets, axis=1, kind="stable"), axis=1, kind="stable")
+    points += rank < missing[:, None]
+    for row in np.flatnonzero(missing < 0):
+        _take_back(points[row], targets[row], -int(missing[row]))
+    return np.where(real < 0, -points, points)
+
+
+def best_scales(values: npt.ArrayLike, points: IntArray) -> FloatArray:
+    """Return the scale [rows] of each point that brings it nearest to its row of ``values`` [rows, N]; 0 for a zero point."""
+    real = np.asarray(values, dtype=np.float64)
+    norms = np.sum(points.astype(np.float64) ** 2, axis=1)
+    scales: FloatArray = np.sum(real * points, axis=1) / np.where(norms > 0, norms, 1.0)
+    return scales
+
+
+def _take_back(point: IntArray, target: FloatArray, pulses: int) -> None:
+    for _ in range(pulses):
+        cost = np.where(point > 0, 2 * (target - point) + 1, np.inf)
+        point[int(np.argmin(cost))] -= 1
+
+
+def _check(dimensions: int, pulses: int) -> None:
+    if dimensions < 1:
+        raise FieldError(path="pvq.dimensions", rule="at least 1", value=dimensions)
+    if pulses < 0:
+        raise FieldError(path="pvq.pulses", rule="at least 0", value=pulses)
