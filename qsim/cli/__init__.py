@@ -23,7 +23,7 @@ VERBS: dict[str, str] = {
     "report": "Write the HTML report, figures and data of simulated runs.",
     "verify": "Run real inputs through the RTL and compare bits and cycles.",
     "sweep": "Simulate one file over a grid of machine parameters.",
-    "list": "List machines, technologies, recipes, workloads, quantisers.",
+    "list": "List machines, technologies, recipes, workloads, quantizers.",
 }
 
 
