@@ -116,12 +116,26 @@ class EnergyEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPrice:
+    """What one access was priced at, and who says so."""
+
+    access: Access
+    pj: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyBreakdown:
-    """Energy of one inference, mean over the run's inputs, by layer and access; leakage where the technology gives it."""
+    """Energy of one inference, mean over the run's inputs, by layer and access; leakage where the technology gives it.
+
+    ``prices`` are those that were used, ``notes`` say where a price is a stand-in.
+    """
 
     technology: str
     entries: tuple[EnergyEntry, ...]
     leakage_pj: float | None = None
+    prices: tuple[AccessPrice, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def dynamic_pj(self) -> float:
