@@ -1,35 +1,133 @@
 """A file and a machine to a result: simulate, count, price.
 
-The model's activations come from real inference on the given inputs; nothing here reads more than the `.qsz` file, the inputs, the machine
-and the technology. No PyTorch.
+Activations come from real inference of the file's own integers on the given images; nothing here reads more than the `.qsz` file, the images,
+the machine and the technology. No PyTorch.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from qsim import __version__
 from qsim.arch.architecture import Architecture
-from qsim.energy.account import MemoryInstance, account
+from qsim.encode.container import load_model
+from qsim.energy.account import account, memories_of
+from qsim.energy.loader import load_technology
 from qsim.energy.technology import Technology
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
 from qsim.results import Quality, RunResult, Source
-from qsim.sim.model import simulate_model, trace_busiest
+from qsim.sim.model import simulate_model
+from qsim.sim.semantics import infer
+from workloads.mnist import Split, load_test
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """Integer inputs of a network and where they came from: ``values`` [n, features], ``indices`` into the data set."""
+class Loaded:
+    """A `.qsz` file in memory: the model, its size on disk, its content hash and its measured error on the test set."""
 
-    values: npt.NDArray[np.int64]
-    indices: tuple[int, ...]
+    model: CompressedModel
+    file_bytes: int
+    hash: str
+    quality: Quality | None
 
-    def __post_init__(self) -> None:
-        if self.values.ndim != 2 or len(self.values) != len(self.indices) or not len(self.values):
-            raise DataError(path="inputs", rule="one row of features for each index, at least one", value=self.values.shape)
+
+def load_file(path: Path, test: Split | None) -> Loaded:
+    """Read a model and, where a test set is given, measure its error on it in integer arithmetic."""
+    model = load_model(path)
+    raw = path.read_bytes()
+    quality = measure(model, test) if test is not None else None
+    return Loaded(model=model, file_bytes=len(raw), hash=hashlib.sha256(raw).hexdigest(), quality=quality)
+
+
+def measure(model: CompressedModel, test: Split) -> Quality:
+    """Return the error of the integer network on the test set, beside that of the float network it was made from."""
+    _check_features(model, test)
+    wrong = int((infer(model, test.images.astype(np.int64)).classes != test.labels).sum())
+    reference = model.notes.get("float_test_error")
+    return Quality(
+        test_error=100.0 * wrong / len(test),
+        float_test_error=float(reference) if isinstance(reference, int | float) else None,
+        test_images=len(test),
+    )
+
+
+def _check_features(model: CompressedModel, test: Split) -> None:
+    expected = model.graph.nodes[0].inputs
+    if test.images.shape[1] != expected:
+        raise DataError(path="data", rule=f"images of {expected} pixels, as the network takes", value=test.images.shape[1])
+
+
+def run_file(
+    path: Path, machine: Architecture, *, technology: str, images: Sequence[int], data: Path | None = None, engine: str = "fast"
+) -> RunResult:
+    """Load a file and the test set and run it: the whole of :func:`run_model` for one file, machine and technology."""
+    test = load_test(data)
+    return run_model(load_file(path, test), machine, load_technology(technology), images=images, test=test, engine=engine)
+
+
+def run_model(
+    loaded: Loaded,
+    machine: Architecture,
+    technology: Technology,
+    *,
+    images: Sequence[int],
+    test: Split,
+    engine: str = "fast",
+    trace: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Simulate the ``images`` (indices into the test set) on ``machine`` and price the counts in ``technology``.
+
+    With ``trace`` the layer that takes most cycles is traced for the first image. Raises :class:`DataError` for an index outside the test set,
+    :class:`UnsupportedProgram` if the model does not fit the machine.
+    """
+    model = loaded.model
+    _check_features(model, test)
+    outside = [index for index in images if not 0 <= index < len(test)]
+    if outside or not images:
+        raise DataError(path="images", rule=f"one or more of 0 to {len(test) - 1}", value=outside or "none")
+    simulated = simulate_model(
+        model, machine, test.images[list(images)].astype(np.int64), engine=engine, trace=trace, progress=progress
+    )
+    memories = memories_of(machine)
+    return RunResult(
+        workload=Source(name=model.graph.name, hash=_text_hash(repr(model.graph))),
+        model=Source(name=str(model.notes.get("recipe", "unnamed")), hash=loaded.hash),
+        recipe=Source(name=str(model.notes.get("recipe", "unnamed")), hash=_text_hash(model.recipe_text)),
+        architecture=Source(name=machine.name, hash=machine.hash),
+        technology=Source(name=technology.name, hash=technology.hash),
+        engine=engine,
+        version=__version__,
+        seed=int(model.notes.get("seed") or 0),
+        clock_hz=machine.clock_hz,
+        inputs=tuple(images),
+        file_bytes=loaded.file_bytes,
+        float_bytes=4 * model.graph.parameters,
+        layers=simulated.layers,
+        energy=account(simulated.layers, technology, clock_hz=machine.clock_hz, memories=memories),
+        quality=loaded.quality,
+        peak=peak_of(machine),
+        weight_source=model.weight_source,
+        trace=simulated.trace,
+    )
+
+
+def peak_of(machine: Architecture) -> dict[str, float]:
+    """Return what bounds a machine: multiply-accumulates a cycle, and bits a cycle of each memory, for the roofline."""
+    peak = {
+        "macs_per_cycle": float(machine.array.pes),
+        "sram_bits_per_cycle": float(machine.array.pes * machine.weights.width_bits),
+    }
+    if machine.dram is not None:
+        peak["dram_bits_per_cycle"] = 8.0 * machine.dram.burst_bytes / machine.dram.burst_cycles
+    return peak
+
+
+def _text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""``qsim compare``: simulated runs side by side."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from qsim.cli.console import console, echo_json, table
+from qsim.results import RunResult, load_runs
+from qsim.units import si
+
+
+@click.command("compare")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--baseline", metavar="MACHINE", help="Machine the others are compared with (the first run's by default).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def command(files: tuple[Path, ...], baseline: str | None, as_json: bool) -> None:
+    """Put simulated runs side by side: size, error, time, energy and what was saved.
+
+    \b
+    Example:
+      qsim compare dense.json sparse.json --baseline dense-16b-dram
+    """
+    runs = [run for path in files for run in load_runs(path)]
+    rows = comparison(runs, baseline)
+    if as_json:
+        echo_json(rows)
+    else:
+        console().print(comparison_table(runs, rows))
+
+
+def comparison(runs: list[RunResult], baseline: str | None) -> list[dict[str, object]]:
+    """Return one row a run; savings are against the first run on machine ``baseline`` (the first run if None)."""
+    names = [run.architecture.name for run in runs]
+    if baseline is not None and baseline not in names:
+        raise click.BadParameter(f"no run on {baseline!r}; machines here: {', '.join(dict.fromkeys(names))}", param_hint="--baseline")
+    first = runs[names.index(baseline) if baseline is not None else 0]
+    return [
+        {
+            "machine": run.architecture.name,
+            "recipe": run.recipe.name,
+            "technology": run.technology.name,
+            "file_bytes": run.file_bytes,
+            "ratio": run.ratio,
+            "test_error_percent": run.quality.test_error if run.quality else None,
+            "cycles": run.cycles,
+            "time_s": run.seconds,
+            "energy_pj": run.energy.total_pj,
+            "energy_saving": first.energy.total_pj / run.energy.total_pj,
+            "speed_up": first.seconds / run.seconds,
+            "inputs": len(run.inputs),
+        }
+        for run in runs
+    ]
+
+
+def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Table:
+    """Build the terminal table of :func:`comparison`."""
+    columns = ("machine", "recipe", "file", "ratio", "test error", "cycles", "time", "energy", "x less energy", "x faster")
+    cells = [
+        (
+            run.architecture.name,
+            run.recipe.name,
+            f"{run.file_bytes:,} B",
+            f"{run.ratio:.1f}x",
+            f"{run.quality.test_error:.2f} %" if run.quality and run.quality.test_error is not None else "-",
+            f"{run.cycles:,.0f}",
+            si(run.seconds, "s"),
+            si(run.energy.total_pj * 1e-12, "J"),
+            f"{row['energy_saving']:.1f}",
+            f"{row['speed_up']:.1f}",
+        )
+        for run, row in zip(runs, rows, strict=True)
+    ]
+    technologies = ", ".join(dict.fromkeys(run.technology.name for run in runs))
+    caption = f"One inference, mean over {len(runs[0].inputs)} inputs. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
+    return table("Designs", columns, cells, caption=caption, text_columns=2)

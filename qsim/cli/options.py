@@ -1,0 +1,62 @@
+"""Options that several verbs share, and how their texts are read."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qsim.errors import QsimError
+
+DEFAULT_TECHNOLOGY = "han2015-45nm"
+
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="Folder with the data set's own files (the shipped MNIST by default)."
+)
+technology_option = click.option(
+    "--technology", "-t", default=DEFAULT_TECHNOLOGY, show_default=True, metavar="NAME|FILE", help="Prices of accesses: see qsim list technologies."
+)
+images_option = click.option(
+    "--images", default="0:20", show_default=True, metavar="RANGE", help="Test images to run: 7, 3,14,15 or 0:100 (end excluded)."
+)
+engine_option = click.option(
+    "--engine", type=click.Choice(["fast", "event"]), default="fast", show_default=True, help="fast (numba) or event (SimPy, the definition)."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def image_indices(text: str) -> tuple[int, ...]:
+    """Read ``7``, ``3,14,15`` or ``0:100`` (end excluded, optional step).
+
+    Raises :class:`QsimError` for anything else.
+    """
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            bounds = [int(word) for word in part.split(":")]
+            if len(bounds) > 3:
+                raise ValueError(part)
+            found += bounds if len(bounds) == 1 else range(*bounds)
+    except ValueError as error:
+        raise QsimError(path="--images", rule="an index, a list 3,14,15 or a range 0:100", value=text) from error
+    if not found:
+        raise QsimError(path="--images", rule="at least one image", value=text)
+    return tuple(found)
+
+
+def assignment(text: str) -> tuple[str, list[Any]]:
+    """Read ``array.queue.depth=1,2,4``: a dotted path and values written as in TOML (a bare word is text).
+
+    Raises :class:`QsimError` for anything else.
+    """
+    path, sign, values = text.partition("=")
+    if not sign or not path or not values:
+        raise QsimError(path="--set", rule="like array.queue.depth=1,2,4", value=text)
+    return path, [_value(word) for word in values.split(",")]
+
+
+def _value(word: str) -> Any:
+    try:
+        return tomllib.loads(f"x = {word}")["x"]
+    except tomllib.TOMLDecodeError:
+        return word.strip()

@@ -1,0 +1,78 @@
+"""``qsim simulate``: .qsz files on machines, cycle by cycle."""
+
+from pathlib import Path
+
+import click
+
+from qsim.cli.options import assignment, data_option, engine_option, image_indices, images_option, json_option, technology_option
+
+
+@click.command("simulate")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--machine", "-m", "machines", multiple=True, metavar="NAME|FILE", help="Machine; repeatable. Default: all comparable ones that can run the file.")
+@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a machine field, e.g. array.queue.depth=4; repeatable.")
+@technology_option
+@images_option
+@data_option
+@engine_option
+@click.option("--trace", is_flag=True, help="Record what every unit does in the busiest layer (for the timeline).")
+@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the runs to this JSON file.")
+@json_option
+def command(
+    files: tuple[Path, ...],
+    machines: tuple[str, ...],
+    changes: tuple[str, ...],
+    technology: str,
+    images: str,
+    data: Path | None,
+    engine: str,
+    trace: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Run compressed networks on machines: cycles, stalls, accesses and energy.
+
+    \b
+    Examples:
+      qsim simulate lenet.qsz
+      qsim simulate lenet.qsz -m sparse-sram -m sparse-rtl-8 --images 0:100 --out run.json
+      qsim simulate lenet.qsz -m sparse-sram --set array.queue.depth=2 -t cacti-45nm
+    """
+    from qsim.arch.machine_file import load_machine
+    from qsim.cli.compare_verb import comparison, comparison_table
+    from qsim.cli.console import console, echo_json, messages, progress
+    from qsim.energy.loader import load_technology
+    from qsim.errors import QsimError, UnsupportedProgram
+    from qsim.results import save_runs
+    from qsim.run import COMPARABLE, load_file, run_model
+    from workloads.mnist import load_test
+
+    prices, indices, test = load_technology(technology), image_indices(images), load_test(data)
+    chosen = [load_machine(name) for name in machines or COMPARABLE]
+    for text in changes:
+        path, values = assignment(text)
+        if len(values) != 1:
+            raise QsimError(path="--set", rule="one value (qsim sweep takes several)", value=text)
+        chosen = [machine.replace(path, values[0]) for machine in chosen]
+    runs = []
+    with progress() as report:
+        for file in files:
+            loaded = load_file(file, test)
+            for machine in chosen:
+                try:
+                    runs.append(run_model(loaded, machine, prices, images=indices, test=test, engine=engine, trace=trace, progress=report))
+                except UnsupportedProgram as error:
+                    if machines:
+                        raise
+                    messages.print(f"{machine.name} cannot run {file.name}: {error}", style="dim", markup=False)
+    if not runs:
+        raise QsimError(f"none of the machines can run {', '.join(str(file) for file in files)}; name one with --machine to see why")
+    if out is not None:
+        save_runs(out, runs)
+    rows = comparison(runs, None)
+    if as_json:
+        echo_json(rows)
+    else:
+        console().print(comparison_table(runs, rows))
+        if out is not None:
+            console().print(f"written to {out}; next: qsim report {out} --out report/")
