@@ -6,8 +6,11 @@ code of length ``l`` exactly when they are less than ``first[l] + count[l]``, an
 first[l]]``.
 
 Lengths are optimal under the limit (package-merge: Larmore and Hirschberg, J. ACM 37, 1990). An alphabet of which one symbol
-occurs gets a code of one bit. A table is stored as one 4-bit length a symbol, 0 for symbols that do not occur; hence the limit
-is at most 15.
+occurs gets a code of one bit.
+
+A table is stored as the symbols' lengths in order, 0 for symbols that do not occur. Neighbouring gaps or weights are about equally
+likely, so each length is written relative to the one before (0 before the first): ``0`` equal, ``10`` one more, ``110`` one less,
+``111`` and 4 bits for any other length; hence the limit of 15.
 """
 
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ import numpy.typing as npt
 
 from qsim.errors import FieldError, FileFormatError
 from qsim.formats.arrays import check_range, read_only
-from qsim.formats.bits import bytes_of, check_padding, pack, unpack
+from qsim.formats.bits import bytes_of, check_padding
 from qsim.formats.fixed import IntArray
 
 LENGTH_BITS = 4
@@ -65,23 +68,34 @@ class CanonicalHuffman:
         return cls(optimal_lengths(np.asarray(counts, dtype=np.int64), max_length))
 
     @classmethod
-    def from_table(cls, payload: bytes, alphabet: int) -> "CanonicalHuffman":
-        """Read a table of 4-bit lengths, the inverse of :attr:`table`. Raises :class:`FileFormatError` if it is no code."""
-        lengths = unpack(payload, LENGTH_BITS, alphabet)
+    def from_table(cls, payload: bytes, bits: int, alphabet: int) -> "CanonicalHuffman":
+        """Read the stored form, the exact inverse of :attr:`table`; :class:`FileFormatError` for anything else."""
+        check_padding(payload, bits)
+        if not 0 <= alphabet <= min(bits, MAX_ALPHABET):
+            raise FileFormatError(path="huffman.alphabet", rule=f"at most {min(bits, MAX_ALPHABET)}", value=alphabet)
         try:
-            return cls(lengths)
+            code = cls(np.array(_read_lengths(np.unpackbits(np.frombuffer(payload, dtype=np.uint8)).tolist(), alphabet), dtype=np.int64))
         except FieldError as error:
             raise FileFormatError(str(error)) from error
+        if code.table_bits != bits or code.table != payload:
+            raise FileFormatError(path="huffman.table", rule=f"{code.table_bits} bits, each length in its shortest form", value=bits)
+        return code
 
     @property
     def table(self) -> bytes:
-        """The stored form: 4 bits a symbol, the symbol's code length."""
-        return pack(self.lengths, LENGTH_BITS)
+        """The stored form of the lengths, see the module's description."""
+        code = {0: "0", 1: "10", -1: "110"}
+        steps = np.diff(self.lengths, prepend=0).tolist()
+        text = "".join(code.get(step) or f"111{length:04b}" for step, length in zip(steps, self.lengths.tolist(), strict=True))
+        return np.packbits(np.frombuffer(text.encode(), dtype=np.uint8) - ord("0")).tobytes()
 
     @property
     def table_bits(self) -> int:
         """Exact bits of :attr:`table`."""
-        return LENGTH_BITS * len(self.lengths)
+        cost = np.array([3, 1, 2], dtype=np.int64)
+        steps = np.diff(self.lengths, prepend=0)
+        near = np.abs(steps) <= 1
+        return int(cost[steps[near] + 1].sum()) + (3 + LENGTH_BITS) * int(np.count_nonzero(~near))
 
     @property
     def max_length(self) -> int:
@@ -162,6 +176,26 @@ class CanonicalHuffman:
         lookup[:filled] = np.repeat(symbols, spans)
         steps[:filled] = np.repeat(lengths, spans)
         return lookup, steps
+
+
+def _read_lengths(bits: list[int], alphabet: int) -> list[int]:
+    lengths, place, length = [], 0, 0
+    bits = [*bits, 0, 0, 0, 0, 0, 0]  # a table cut short reads zeros, and is refused for its number of bits
+    for _ in range(alphabet):
+        ones = 0
+        while ones < 3 and bits[place]:
+            ones += 1
+            place += 1
+        place += ones < 3
+        if ones == 3:
+            length = int("".join(map(str, bits[place : place + LENGTH_BITS])), 2)
+            place += LENGTH_BITS
+        else:
+            length += (0, 1, -1)[ones]
+        lengths.append(length)
+        if place > len(bits) - 6:
+            break
+    return lengths
 
 
 def optimal_lengths(counts: IntArray, max_length: int) -> IntArray:

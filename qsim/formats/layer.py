@@ -29,6 +29,7 @@ from qsim.formats.fixed import FixedFormat, IntArray
 CodeArray = npt.NDArray[np.uint16]
 BoolArray = npt.NDArray[np.bool_]
 MAX_CODEBOOK = 1 << 16
+MAX_WEIGHT_WIDTH = 24  # of a dense weight; the coders keep a histogram with a place for every value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +41,8 @@ class Dense:
 
     def __post_init__(self) -> None:
         _freeze(self, "values", np.int64, 2, "dense.values")
+        if self.weight_format.width > MAX_WEIGHT_WIDTH:
+            raise FieldError(path="dense.weight_format", rule=f"at most {MAX_WEIGHT_WIDTH} bits wide", value=str(self.weight_format))
         check_range(self.values, self.weight_format.minimum, self.weight_format.maximum, "dense.values")
 
     @property

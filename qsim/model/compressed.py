@@ -2,17 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from qsim.errors import FieldError
+from qsim.errors import FieldError, FileFormatError
+from qsim.files import write_bytes_atomically
 from qsim.formats.arrays import check_range, check_shape, read_only
+from qsim.formats.coding import decode_form, encode_form
+from qsim.formats.container import content_hash, seal, unseal
+from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
-from qsim.formats.layer import Form, Pyramid
-from qsim.model.graph import FullyConnected, Graph
+from qsim.formats.layer import CompressedLayer, Form, Pyramid, StreamKind
+from qsim.formats.symbols import EncodeOptions
+from qsim.model.graph import FullyConnected, Graph, describe_graph, read_graph
 
 NoteValue = str | int | float | bool | None
+MAX_FILE_BYTES = 1 << 30
+MAX_WEIGHTS = 1 << 28  # about twice VGG-16
+WEIGHTS_PER_BYTE = 1024  # 0.1 % of the weights kept, at a byte each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,7 +89,7 @@ class CompressedModel:
     """A compressed network and its provenance; ``.qsz`` is its file.
 
     ``recipe_text`` is the recipe as the user wrote it, ``weight_source`` says which float weights were compressed, ``notes``
-    hold further plain facts (seed, accuracies). No ``slots``: the encoded file is computed once and kept.
+    hold further plain facts (seed, accuracies), ``options`` steer the encoder. No ``slots``: the encoded file is computed once and kept.
     """
 
     graph: Graph
@@ -87,6 +97,7 @@ class CompressedModel:
     recipe_text: str = ""
     weight_source: str = ""
     notes: Mapping[str, NoteValue] = field(default_factory=dict)
+    options: EncodeOptions = field(default_factory=EncodeOptions)
 
     def __post_init__(self) -> None:
         if tuple(layer.node for layer in self.layers) != self.graph.nodes:
@@ -96,3 +107,95 @@ class CompressedModel:
             if not isinstance(key, str) or not isinstance(value, str | int | float | bool | None):
                 raise FieldError(path=f"model.notes.{key}", rule="text, a number, a truth value or None", value=value)
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
+
+    @cached_property
+    def encoded_layers(self) -> tuple[CompressedLayer, ...]:
+        """Header and streams of every layer, as in the file."""
+        return tuple(encode_form(layer.form, layer.bias, layer.node.bias_format, self.options) for layer in self.layers)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The whole file."""
+        area = sum(node.weights for node in self.graph.nodes)
+        metadata = [
+            *describe_graph(self.graph),
+            [self.options.index_bits or 0, int(self.options.huffman), self.options.max_code_length],
+            [list(layer.header) for layer in self.encoded_layers],
+            self.recipe_text,
+            self.weight_source,
+            dict(self.notes),
+        ]
+        data = seal(metadata, b"".join(layer.payload for layer in self.encoded_layers))
+        if area > most_weights(len(data)):
+            raise FieldError(path="model.layers", rule=f"at most {most_weights(len(data))} weights in {len(data)} bytes", value=area)
+        return data
+
+    @property
+    def file_bytes(self) -> int:
+        """The exact size of the file."""
+        return len(self.data)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of everything in the file after the hash itself, in hexadecimal."""
+        return content_hash(self.data)
+
+    @property
+    def bytes_by_kind(self) -> dict[StreamKind, int]:
+        """The file's bytes by what they are spent on; the sum is exactly :attr:`file_bytes`."""
+        split = {kind: sum(layer.bytes_of(kind) for layer in self.encoded_layers) for kind in StreamKind}
+        split[StreamKind.HEADER] += self.file_bytes - sum(split.values())
+        return split
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole or not at all."""
+        write_bytes_atomically(Path(path), self.data)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "CompressedModel":
+        """Read a file. Raises :class:`FileFormatError` for one that is not exactly what :meth:`save` wrote."""
+        place = Path(path)
+        try:
+            if not place.is_file() or place.stat().st_size > MAX_FILE_BYTES:
+                raise FileFormatError(path=str(place), rule=f"an existing file of at most {MAX_FILE_BYTES} bytes", value="something else")
+            data = place.read_bytes()
+        except OSError as error:
+            raise FileFormatError(f"cannot read {place}: {error.strerror}") from error
+        return cls.from_bytes(data)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "CompressedModel":
+        """Read the content of a file, the exact inverse of :attr:`data`; errors as for :meth:`load`."""
+        content, payload = unseal(data)
+        try:
+            return cls._read(Fields(content, "metadata"), Bytes(payload, "payload"), most_weights(len(data)))
+        except FieldError as error:
+            raise FileFormatError(f"the file describes an impossible model: {error}") from error
+
+    @classmethod
+    def _read(cls, metadata: Fields, payload: Bytes, most: int) -> "CompressedModel":
+        graph = read_graph(metadata, most)
+        numbers = metadata.fields("options")
+        options = EncodeOptions(
+            index_bits=numbers.integer("index_bits", 0, 16) or None,
+            huffman=bool(numbers.integer("huffman", 0, 1)),
+            max_code_length=numbers.integer("max_code_length", 1, 15),
+        )
+        numbers.end()
+        headers = metadata.fields("layers")
+        layers = []
+        for node in graph.nodes:
+            header = headers.fields(node.name)
+            form, bias = decode_form(header, payload, node.outputs, node.inputs, node.bias_format)
+            layers.append(QuantisedLayer(node=node, form=form, bias=bias))
+        headers.end()
+        texts = metadata.text("recipe"), metadata.text("weight_source")
+        notes = metadata.plain_map("notes")
+        metadata.end()
+        payload.end()
+        return cls(graph=graph, layers=tuple(layers), recipe_text=texts[0], weight_source=texts[1], notes=notes, options=options)
+
+
+def most_weights(file_bytes: int) -> int:
+    """Return how many weights a file of this size may stand for, so that a small hostile file cannot ask for all memory."""
+    return min(MAX_WEIGHTS, WEIGHTS_PER_BYTE * file_bytes + (1 << 20))

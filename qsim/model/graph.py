@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qsim.errors import FieldError
+from qsim.formats.fields import Fields
 from qsim.formats.fixed import FixedFormat, Overflow, Rounding
 
 
@@ -88,3 +89,61 @@ class Graph:
     def parameters(self) -> int:
         """Number of weights and biases of all layers."""
         return sum(node.parameters for node in self.nodes)
+
+
+MAX_NODES = 256
+MAX_SIZE = 1 << 24
+
+
+def describe_graph(graph: Graph) -> list[object]:
+    """Return the graph as plain lists for a file: name, input shape, input format and the layers."""
+    nodes = [
+        [
+            node.name,
+            node.outputs,
+            list(Activation).index(node.activation),
+            str(node.output_format),
+            str(node.bias_format),
+            str(node.accumulator_format),
+        ]
+        for node in graph.nodes
+    ]
+    return [graph.name, list(graph.input_shape), str(graph.nodes[0].input_format), nodes]
+
+
+def read_graph(metadata: Fields, most_weights: int) -> Graph:
+    """Read what :func:`describe_graph` wrote, of at most ``most_weights`` weights.
+
+    Raises :class:`FileFormatError` or, for a graph that cannot be, :class:`FieldError`.
+    """
+    name = metadata.text("name")
+    sizes = metadata.fields("input_shape")
+    shape = tuple(sizes.integer("size", 1, MAX_SIZE) for _ in range(min(sizes.left, 8)))
+    sizes.end()
+    inputs, input_format = math.prod(shape), FixedFormat.parse(metadata.text("input_format"))
+    descriptions = metadata.fields("nodes")
+    nodes: list[FullyConnected] = []
+    for _ in range(min(descriptions.left, MAX_NODES)):
+        node = _read_node(descriptions.fields(f"node{len(nodes)}"), inputs, input_format)
+        nodes.append(node)
+        inputs, input_format = node.outputs, node.output_format
+        total = sum(item.weights for item in nodes)
+        if total > most_weights:
+            raise FieldError(path="graph.weights", rule=f"at most {most_weights} for a file of this size", value=total)
+    descriptions.end()
+    return Graph(name=name, nodes=tuple(nodes), input_shape=shape)
+
+
+def _read_node(fields: Fields, inputs: int, input_format: FixedFormat) -> FullyConnected:
+    node = FullyConnected(
+        name=fields.text("name"),
+        inputs=inputs,
+        outputs=fields.integer("outputs", 1, MAX_SIZE),
+        activation=list(Activation)[fields.integer("activation", 0, len(Activation) - 1)],
+        input_format=input_format,
+        output_format=FixedFormat.parse(fields.text("output_format")),
+        bias_format=FixedFormat.parse(fields.text("bias_format")),
+        accumulator_format=FixedFormat.parse(fields.text("accumulator_format")),
+    )
+    fields.end()
+    return node

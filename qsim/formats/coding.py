@@ -1,0 +1,194 @@
+"""Every form as header numbers and streams, and back: the exact content of a layer in a file.
+
+A matrix of symbols is stored in one of three layouts: every cell (row by row), or only the occupied cells as relative-index
+entries (:mod:`qsim.formats.sparse`) over the cells taken row by row or column by column as one long sequence. The encoder takes the
+layout and index width with the fewest bits. A ``hole`` symbol stands for an empty cell and for a filler entry.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from qsim.formats.fields import Bytes, Fields
+from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
+from qsim.formats.layer import MAX_CODEBOOK, MAX_WEIGHT_WIDTH, CompressedLayer, Dense, Form, Pyramid, ScalarCoded, StreamKind, VectorCoded
+from qsim.formats.sparse import MAX_INDEX_BITS, RelativeEntries, RelativeIndex
+from qsim.formats.symbols import EncodeOptions, LayerWriter, cost_bits, read_fixed, read_symbols
+
+DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED = range(4)
+EVERY_CELL, BY_ROW, BY_COLUMN = range(3)
+SEARCHED_INDEX_BITS = range(1, 13)
+
+
+def encode_form(form: Form, bias: IntArray, bias_format: FixedFormat, options: EncodeOptions) -> CompressedLayer:
+    """Return header and streams of a layer."""
+    writer = LayerWriter()
+    match form:
+        case Dense():
+            writer.numbers(DENSE, *_numbers(form.weight_format))
+            _write_values(writer, form.values, options)
+        case ScalarCoded():
+            writer.numbers(SCALAR_CODED, *_numbers(form.weight_format), len(form.codebook), int(form.mask is not None))
+            writer.fixed("codebook", StreamKind.CODEBOOK, form.codebook, form.weight_format.width)
+            _write_codes(writer, form, options)
+        case Pyramid():
+            writer.numbers(PYRAMID, *_numbers(form.scale_format))
+            writer.fixed("scales", StreamKind.CODEBOOK, form.scales, form.scale_format.width)
+            _write_values(writer, form.pulses, options)
+        case VectorCoded():
+            writer.numbers(VECTOR_CODED, *_numbers(form.weight_format), *form.codebooks.shape)
+            writer.fixed("codebook", StreamKind.CODEBOOK, form.codebooks, form.weight_format.width)
+            for stage, indices in enumerate(form.indices):
+                writer.symbols(f"stage{stage}", StreamKind.WEIGHT, indices.astype(np.int64), options)
+        case _:
+            assert_never(form)
+    writer.fixed("bias", StreamKind.BIAS, bias, bias_format.width)
+    return CompressedLayer(header=tuple(writer.header), streams=tuple(writer.streams))
+
+
+def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_format: FixedFormat) -> tuple[Form, IntArray]:
+    """Return form and bias of a layer of ``rows`` outputs and ``cols`` inputs, the exact inverse of :func:`encode_form`.
+
+    Takes its bytes from ``payload``. Raises :class:`FileFormatError` (or :class:`FieldError` from the form's own checks) for anything
+    that :func:`encode_form` cannot have written.
+    """
+    form: Form
+    match header.integer("form", DENSE, VECTOR_CODED):
+        case 0:
+            weight_format = _format(header, "weight_format")
+            form = Dense(values=_read_values(header, payload, rows, cols), weight_format=weight_format)
+        case 1:
+            form = _read_scalar_coded(header, payload, rows, cols)
+        case 2:
+            scale_format = _format(header, "scale_format")
+            scales = read_fixed(payload, "scales", rows, scale_format.width, scale_format.signed)
+            form = Pyramid(pulses=_read_values(header, payload, rows, cols), scales=scales, scale_format=scale_format)
+        case _:
+            form = _read_vector_coded(header, payload, rows, cols)
+    bias = read_fixed(payload, "bias", rows, bias_format.width, bias_format.signed)
+    header.end()
+    return form, bias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """A way to store a matrix of symbols and its price."""
+
+    bits: int
+    layout: int
+    index_bits: int = 0
+
+
+def _write_values(writer: LayerWriter, values: IntArray, options: EncodeOptions) -> None:
+    low = min(0, int(values.min(initial=0)))
+    writer.numbers(-low)
+    _write_matrix(writer, values - low, -low, options)
+
+
+def _read_values(header: Fields, payload: Bytes, rows: int, cols: int) -> IntArray:
+    hole = header.integer("hole", 0, 1 << MAX_WEIGHT_WIDTH)
+    return _read_matrix(header, payload, rows, cols, hole, (2 << MAX_WEIGHT_WIDTH) - 1).astype(np.int64) - hole
+
+
+def _write_codes(writer: LayerWriter, form: ScalarCoded, options: EncodeOptions) -> None:
+    codes, hole = form.codes.astype(np.int64), None
+    if form.mask is not None:
+        hole = len(form.codebook)
+        codes[~form.mask] = hole
+    _write_matrix(writer, codes, hole, options)
+
+
+def _read_scalar_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> ScalarCoded:
+    weight_format = _format(header, "weight_format")
+    size = header.integer("codebook", 1, MAX_CODEBOOK)
+    masked = header.integer("masked", 0, 1)
+    codebook = read_fixed(payload, "codebook", size, weight_format.width, weight_format.signed)
+    codes = _read_matrix(header, payload, rows, cols, size if masked else None, size - 1 + masked)
+    mask = None
+    if masked:
+        mask = codes != size
+        codes[~mask] = 0
+    return ScalarCoded(codes=codes.astype(np.uint16), codebook=codebook, weight_format=weight_format, mask=mask)
+
+
+def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> VectorCoded:
+    weight_format = _format(header, "weight_format")
+    stages = header.integer("stages", 1, 256)
+    size = header.integer("vectors", 1, MAX_CODEBOOK)
+    width = header.integer("length", 1, cols)
+    flat = read_fixed(payload, "codebook", stages * size * width, weight_format.width, weight_format.signed)
+    count = rows * cols // width
+    indices = [read_symbols(header, payload, f"stage{stage}", count, size - 1) for stage in range(stages)]
+    return VectorCoded(
+        indices=np.stack(indices).astype(np.uint16),
+        codebooks=flat.reshape(stages, size, width),
+        rows=rows,
+        cols=cols,
+        weight_format=weight_format,
+    )
+
+
+def _write_matrix(writer: LayerWriter, symbols: IntArray, hole: int | None, options: EncodeOptions) -> None:
+    best = _best_layout(symbols, hole, options)
+    writer.numbers(best.layout)
+    if hole is None or best.layout == EVERY_CELL:
+        writer.symbols("weights", StreamKind.WEIGHT, symbols.ravel(), options)
+        return
+    cells = symbols.ravel() if best.layout == BY_ROW else symbols.T.ravel()
+    places = np.flatnonzero(cells != hole)
+    entries = RelativeIndex(best.index_bits).encode(places)
+    values = np.full(len(entries.gaps), hole, dtype=np.int64)
+    values[~entries.is_filler] = cells[places]
+    writer.numbers(best.index_bits, len(values))
+    writer.symbols("gaps", StreamKind.INDEX, entries.gaps, options)
+    writer.symbols("weights", StreamKind.WEIGHT, values, options)
+
+
+def _read_matrix(header: Fields, payload: Bytes, rows: int, cols: int, hole: int | None, largest: int) -> npt.NDArray[np.signedinteger]:
+    layout = header.integer("layout", EVERY_CELL, EVERY_CELL if hole is None else BY_COLUMN)
+    if hole is None or layout == EVERY_CELL:
+        return read_symbols(header, payload, "weights", rows * cols, largest).reshape(rows, cols)
+    index = RelativeIndex(header.integer("index_bits", 1, MAX_INDEX_BITS))
+    count = header.integer("entries", 0, rows * cols)
+    gaps = read_symbols(header, payload, "gaps", count, index.largest)
+    values = read_symbols(header, payload, "weights", count, largest)
+    entries = RelativeEntries(gaps=gaps, is_filler=values == hole)
+    places = index.decode(entries, rows * cols)
+    cells: npt.NDArray[np.int32] = np.full(rows * cols, hole, dtype=np.int32)
+    cells[places] = values[~entries.is_filler]
+    return cells.reshape(rows, cols) if layout == BY_ROW else np.ascontiguousarray(cells.reshape(cols, rows).T)
+
+
+def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) -> _Layout:
+    """Return the cheapest layout: all of them are priced from histograms, without being written."""
+    counts = np.bincount(symbols.ravel(), minlength=0 if hole is None else hole + 1)
+    candidates = [_Layout(bits=cost_bits(counts, options), layout=EVERY_CELL)]
+    if hole is not None:
+        widths = SEARCHED_INDEX_BITS if options.index_bits is None else (options.index_bits,)
+        counts[hole] = 0
+        for layout, cells in ((BY_ROW, symbols.ravel()), (BY_COLUMN, symbols.T.ravel())):
+            runs = np.diff(np.flatnonzero(cells != hole), prepend=-1) - 1
+            candidates += [_sparse_layout(runs, counts, hole, layout, width, options) for width in widths]
+    return min(candidates, key=lambda candidate: candidate.bits)
+
+
+def _sparse_layout(runs: IntArray, counts: IntArray, hole: int, layout: int, index_bits: int, options: EncodeOptions) -> _Layout:
+    index = RelativeIndex(index_bits)
+    fillers, rest = index.split(runs)
+    gaps = np.bincount(rest, minlength=index.largest + 1)
+    gaps[index.largest] += fillers.sum()
+    counts = counts.copy()
+    counts[hole] = fillers.sum()
+    return _Layout(bits=cost_bits(gaps, options) + cost_bits(counts, options), layout=layout, index_bits=index_bits)
+
+
+def _numbers(number_format: FixedFormat) -> tuple[int, int, int]:
+    return number_format.width, number_format.fraction, int(number_format.signed)
+
+
+def _format(header: Fields, name: str) -> FixedFormat:
+    width = header.integer(f"{name}.width", 1, MAX_WIDTH)
+    fraction = header.integer(f"{name}.fraction", -64, 64)
+    return FixedFormat(width, fraction, bool(header.integer(f"{name}.signed", 0, 1)))

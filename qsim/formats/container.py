@@ -1,0 +1,74 @@
+"""The frame of a ``.qsz`` file: what it is, whether it is whole, its metadata and its payload.
+
+======  ======  ===================================================================================
+offset  bytes   content
+======  ======  ===================================================================================
+0       3       ``QSZ``
+3       1       format version, 1
+4       32      SHA-256 of everything after it
+36      4       length m of the compressed metadata, most significant byte first
+40      m       metadata: a msgpack list, compressed with zlib
+40 + m  rest    payload: the streams of all layers, each padded to whole bytes
+======  ======  ===================================================================================
+
+Nothing is executed or unpickled on reading; nothing is trusted before its length is checked.
+"""
+
+import hashlib
+import zlib
+
+import msgpack
+
+from qsim.errors import FieldError, FileFormatError
+
+MAGIC = b"QSZ"
+VERSION = 1
+PREFIX_BYTES = 40
+MAX_METADATA = 1 << 20  # decompressed; a recipe is about 1 kB
+
+
+def seal(metadata: list[object], payload: bytes) -> bytes:
+    """Return the file with this ``metadata`` and ``payload``."""
+    plain: bytes = msgpack.packb(metadata)
+    if len(plain) > MAX_METADATA:
+        raise FieldError(path="metadata", rule=f"at most {MAX_METADATA} bytes", value=len(plain))
+    squeezed = zlib.compress(plain, 9, wbits=-15)
+    body = len(squeezed).to_bytes(4, "big") + squeezed + payload
+    return MAGIC + bytes([VERSION]) + hashlib.sha256(body).digest() + body
+
+
+def content_hash(data: bytes) -> str:
+    """Return the hash that a sealed file carries, in hexadecimal."""
+    return data[4:36].hex()
+
+
+def unseal(data: bytes) -> tuple[object, bytes]:
+    """Return metadata and payload of a sealed file; :class:`FileFormatError` when it is not exactly what :func:`seal` wrote."""
+    if data[:3] != MAGIC:
+        raise FileFormatError(path="file.magic", rule=f"{MAGIC!r}", value=data[:3])
+    if len(data) < PREFIX_BYTES:
+        raise FileFormatError(path="file", rule=f"at least {PREFIX_BYTES} bytes long", value=len(data))
+    if data[3] != VERSION:
+        raise FileFormatError(path="file.version", rule=f"{VERSION}", value=data[3])
+    if hashlib.sha256(data[36:]).digest() != data[4:36]:
+        raise FileFormatError(path="file.hash", rule="the SHA-256 of the content (the file is damaged)", value=data[4:36].hex())
+    length = int.from_bytes(data[36:40], "big")
+    if length > len(data) - PREFIX_BYTES:
+        rule = f"at most {len(data) - PREFIX_BYTES}, the bytes that follow"
+        raise FileFormatError(path="file.metadata_length", rule=rule, value=length)
+    return _read_metadata(data[PREFIX_BYTES : PREFIX_BYTES + length]), data[PREFIX_BYTES + length :]
+
+
+def _read_metadata(squeezed: bytes) -> object:
+    inflater = zlib.decompressobj(wbits=-15)
+    try:
+        plain = inflater.decompress(squeezed, MAX_METADATA)
+    except zlib.error as error:
+        raise FileFormatError(path="file.metadata", rule="zlib data", value=str(error)) from error
+    if not inflater.eof or inflater.unused_data:
+        rule = f"one whole zlib stream of at most {MAX_METADATA} bytes"
+        raise FileFormatError(path="file.metadata", rule=rule, value="a longer or unfinished one")
+    try:
+        return msgpack.unpackb(plain)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise FileFormatError(path="file.metadata", rule="one msgpack object", value=str(error)) from error
