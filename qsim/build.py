@@ -1,0 +1,200 @@
+"""A workload and a recipe to a `.qsz` file, made once and reused by content.
+
+The key of a finished file is a hash of everything it depends on: the recipe's text, the float weights, the training data, the version of torch, and
+the source of the rooms that make it. Names and times play no part, so a file is never reused for something else and never made twice.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Empty
+
+from qsim.errors import MissingExtra, QsimError
+from qsim.files import write_bytes_atomically, write_text_atomically
+from workloads import WORKLOADS
+from workloads.mnist import Mnist, load_mnist
+from workloads.weights import FloatState, load_weights, save_weights
+from workloads.weights import SHIPPED as SHIPPED_WEIGHTS
+from workloads.workload import Workload
+
+Progress = Callable[[str, int, int], None]
+
+# The rooms whose source decides what a compressed file contains.
+ROOMS = ("qsim.formats", "qsim.model", "qsim.encode", "qsim.compress", "workloads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A compressed file: where it is, the recipe's name, its key, and whether it was there already."""
+
+    path: Path
+    recipe: str
+    key: str
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A trained float checkpoint: file, digest and errors in percent."""
+
+    path: Path
+    sha256: str
+    validation_error: float
+    test_error: float
+
+
+def find_workload(name: str) -> Workload:
+    """Return the workload of this name.
+
+    Raises :class:`QsimError` naming the known ones.
+    """
+    if name not in WORKLOADS:
+        raise QsimError(path="workload", rule="a known workload", value=name, legal=WORKLOADS)
+    return WORKLOADS[name]
+
+
+def need_torch(purpose: str) -> None:
+    """Raise :class:`MissingExtra` unless torch is installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("torch", purpose)
+
+
+def train(name: str, *, seed: int, data: Path | None, out: Path | None, progress: Progress) -> Trained:
+    """Train the float network of a workload and write its checkpoint; the test set is read once, after training, to report."""
+    need_torch("training")
+    from qsim.compress.train import train_reference
+
+    workload, mnist = find_workload(name), load_mnist(data)
+    trained = train_reference(workload, mnist, seed=seed, progress=progress)
+    path = out or SHIPPED_WEIGHTS / workload.checkpoint
+    return Trained(
+        path=path,
+        sha256=save_weights(workload, trained.state, path),
+        validation_error=100.0 * trained.validation_errors / trained.validation_count,
+        test_error=float_test_error(workload, trained.state, mnist),
+    )
+
+
+def float_test_error(workload: Workload, state: FloatState, mnist: Mnist) -> float:
+    """Return the error of a float network on the test set, in percent."""
+    from qsim.compress.network import Layout, Samples, error_count
+
+    layout = Layout.of(workload.layers)
+    wrong = error_count(layout, layout.pack(state), Samples.of(mnist.test, workload.normalisation))
+    return 100.0 * wrong / len(mnist.test)
+
+
+def build(
+    name: str, recipe_name: str, *, cache: Path, data: Path | None = None, weights: Path | None = None, progress: Progress
+) -> Built:
+    """Return the compressed file of ``recipe_name`` (a name or a TOML file) from ``cache``, making it if it is not there.
+
+    A file in the cache whose content hash is wrong is made again. Raises :class:`QsimError` for unknown names and bad input.
+    """
+    need_torch("compression")
+    from qsim.compress.pipeline import compress
+    from qsim.compress.recipe import load_recipe
+    from qsim.encode.container import save_model
+
+    workload, recipe, mnist = find_workload(name), load_recipe(recipe_name), load_mnist(data)
+    state = load_weights(workload, weights)
+    key = _key(recipe.text, state, mnist)
+    folder = cache / key[:16]
+    path = folder / f"{recipe.name}.qsz"
+    if _intact(path, folder / "made.json", key):
+        return Built(path=path, recipe=recipe.name, key=key, reused=True)
+    source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
+    model = compress(recipe, workload, state, mnist, progress=progress, weight_source=source)
+    notes = {**model.notes, "float_test_error": round(float_test_error(workload, state, mnist), 4)}
+    save_model(dataclasses.replace(model, notes=notes), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_text_atomically(folder / "made.json", json.dumps({"key": key, "recipe": recipe.name, "sha256": digest}) + "\n")
+    return Built(path=path, recipe=recipe.name, key=key, reused=False)
+
+
+def build_all(
+    name: str,
+    recipes: Sequence[str],
+    *,
+    cache: Path,
+    data: Path | None = None,
+    weights: Path | None = None,
+    progress: Progress,
+    workers: int = 2,
+) -> list[Built]:
+    """Build several recipes in parallel processes (one torch thread each) and return them in the given order."""
+    need_torch("compression")
+    context = get_context("spawn")
+    with context.Manager() as manager:
+        reports = manager.Queue()
+        with ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
+            futures = [pool.submit(_build_in_process, name, recipe, cache, data, weights, reports) for recipe in recipes]
+            while not all(future.done() for future in futures) or not reports.empty():
+                try:
+                    progress(*reports.get(timeout=0.2))
+                except Empty:
+                    continue
+            return [future.result() for future in futures]
+
+
+class _Reports:
+    """Sends progress of one recipe to the parent process, its stages added up to one bar."""
+
+    def __init__(self, recipe: str, queue: object) -> None:
+        self.recipe = recipe
+        self.queue = queue
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self.queue.put((f"{self.recipe}: {stage}", done, total))  # type: ignore[attr-defined]  # a manager's proxy has no static type
+
+
+def _build_in_process(name: str, recipe: str, cache: Path, data: Path | None, weights: Path | None, reports: object) -> Built:
+    return build(name, recipe, cache=cache, data=data, weights=weights, progress=_Reports(Path(recipe).stem, reports))
+
+
+def _key(recipe_text: str, state: FloatState, mnist: Mnist) -> str:
+    from importlib.metadata import version
+
+    digest = hashlib.sha256()
+    for part in (recipe_text, version("torch"), version("numpy"), source_hash(ROOMS)):
+        digest.update(hashlib.sha256(part.encode()).digest())
+    for tensor in sorted(state):
+        digest.update(tensor.encode())
+        digest.update(state[tensor].tobytes())
+    for split in (mnist.train, mnist.validation):
+        digest.update(hashlib.sha256(split.images.tobytes()).digest())
+        digest.update(hashlib.sha256(split.labels.tobytes()).digest())
+    return digest.hexdigest()
+
+
+def source_hash(packages: Sequence[str]) -> str:
+    """Return a hash over the Python and TOML source of ``packages``."""
+    digest = hashlib.sha256()
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None and spec.submodule_search_locations is not None
+        root = Path(next(iter(spec.submodule_search_locations)))
+        for path in sorted(root.rglob("*")):
+            if path.suffix in (".py", ".toml") and path.is_file():
+                digest.update(str(path.relative_to(root)).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _intact(path: Path, made: Path, key: str) -> bool:
+    try:
+        record = json.loads(made.read_text(encoding="utf-8"))
+        return bool(record["key"] == key and record["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def copy_to(built: Built, out: Path) -> None:
+    """Copy a built file to where the user wants it, whole or not at all."""
+    write_bytes_atomically(out, built.path.read_bytes())

@@ -1,0 +1,53 @@
+"""``qsim compress``: a workload by a recipe into a .qsz file."""
+
+from pathlib import Path
+
+import click
+
+from qsim.cli.options import data_option, json_option
+
+
+@click.command("compress")
+@click.argument("workload", default="lenet-300-100")
+@click.option("--recipe", "-r", default="smallest", show_default=True, metavar="NAME|FILE", help="Recipe: see qsim list recipes, or a TOML file.")
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="Float checkpoint (.safetensors); the shipped one by default.")
+@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Where the file goes; RECIPE.qsz by default.")
+@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=Path("out/cache"), show_default=True, help="Finished files by content.")
+@data_option
+@json_option
+def command(workload: str, recipe: str, weights: Path | None, out: Path | None, cache: Path, data: Path | None, as_json: bool) -> None:
+    """Prune, quantise and encode a network; prints the size of the file and the error of its integer arithmetic.
+
+    \b
+    Examples:
+      qsim compress lenet-300-100 --recipe deep-compression --out lenet.qsz
+      qsim compress lenet-300-100 --recipe my.toml --weights my.safetensors
+    """
+    from qsim.build import build, copy_to
+    from qsim.cli.console import console, echo_json, progress
+    from qsim.run import load_file
+    from workloads.mnist import load_test
+
+    with progress() as report:
+        built = build(workload, recipe, cache=cache, data=data, weights=weights, progress=report)
+    path = out or Path(f"{built.recipe}.qsz")
+    copy_to(built, path)
+    loaded = load_file(path, load_test(data))
+    assert loaded.quality is not None
+    ratio = 4 * loaded.model.graph.parameters / loaded.file_bytes
+    facts = {
+        "file": str(path),
+        "recipe": built.recipe,
+        "bytes": loaded.file_bytes,
+        "ratio": ratio,
+        "test_error_percent": loaded.quality.test_error,
+        "float_test_error_percent": loaded.quality.float_test_error,
+        "reused": built.reused,
+    }
+    if as_json:
+        echo_json(facts)
+        return
+    console().print(
+        f"{path}: {loaded.file_bytes:,} bytes, {ratio:.1f}x smaller than float32; test error {loaded.quality.test_error:.2f} % "
+        f"(float {loaded.quality.float_test_error:.2f} %){'; reused from ' + str(built.path) if built.reused else ''}"
+    )
