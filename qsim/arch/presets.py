@@ -1,0 +1,136 @@
+"""The machines that come with qsim.
+
+The five comparable machines have 64 PEs at 800 MHz in 45 nm, a queue of 8, the same scan and the same activation memory, as the published
+EIE has (Han et al., ISCA 2016, section 1.1 of its reference numbers); they differ only in the PE and in where the weights live.
+The three with DRAM keep two tiles of weights on chip in 1 KB a PE instead of the whole network in 128 KB: this is the design that EIE
+was built to replace, and a large weight memory would make its every access dearer without holding the weights.
+
+The DRAM is a 32-bit LPDDR3-1600 channel (JESD209-3, 4 Gb die): its clock is 800 MHz, so that its cycles are the array's cycles.
+
+- burst: 8 transfers of 4 bytes = 32 bytes in 4 clocks (6.4 GB/s at the pins);
+- latency: read latency 12 + tDQSCK 4 clocks = 16;
+- row: 1024 columns of 4 bytes = 4096 bytes in each of 8 banks; a miss costs tRP 18 ns + tRCD 18 ns = 36 ns, 29 clocks;
+- refresh: every tREFI 3.9 us = 3120 clocks the channel is closed for tRFCab 130 ns = 104 clocks.
+
+The ``sparse-rtl`` machines are sized for the RTL and for FPGA block RAM: together they hold any layer of LeNet-300-100.
+"""
+
+from qsim.arch.architecture import Architecture, Array, Decoder, Dram, PEKind, Scan, Sram
+
+KIB = 1024
+
+LPDDR3_1600_AT_800_MHZ = Dram(
+    burst_bytes=32,
+    burst_cycles=4,
+    latency=16,
+    row_bytes=4096,
+    row_miss_cycles=29,
+    banks=8,
+    refresh_interval=3120,
+    refresh_cycles=104,
+    tile_bytes=16 * KIB,
+)
+
+EIE = Architecture(
+    name="sparse-sram",
+    description="64 sparse PEs, all weights on chip: the published EIE",
+    clock_hz=800e6,
+    node_nm=45,
+    # 64 accumulators a PE: EIE's destination register file has 64 entries.
+    array=Array(kind=PEKind.SPARSE, pes=64, code_bits=4, index_bits=4, local_rows=64),
+    scan=Scan(row_width=4),
+    weights=Sram(bytes=128 * KIB, width_bits=64),
+    pointers=Sram(bytes=32 * KIB, width_bits=16),
+    activations=Sram(bytes=2 * KIB, width_bits=64),
+    source="Han et al., EIE, ISCA 2016, arXiv:1602.01528, sections IV and VI",
+)
+
+
+def _variant(base: Architecture, name: str, description: str, source: str, **changes: object) -> Architecture:
+    """Return ``base`` under another name with fields changed; ``__`` in a keyword stands for the dot of a path."""
+    machine = base.replace("name", name).replace("description", description).replace("source", source)
+    for path, value in changes.items():
+        machine = machine.replace(path.replace("__", "."), value)
+    return machine
+
+
+_DERIVED = "derived from sparse-sram; DRAM: JESD209-3 (LPDDR3-1600 x32)"
+
+SPARSE_HUFFMAN_DRAM = _variant(
+    EIE,
+    "sparse-huffman-dram",
+    "64 sparse PEs, Huffman-coded weights streamed from DRAM through a decoder",
+    _DERIVED,
+    weights__bytes=1 * KIB,
+    dram=LPDDR3_1600_AT_800_MHZ,
+    # 6.4 GB/s bring 64 bits a cycle; a Huffman symbol of these streams has about 4 bits: 16 symbols a cycle keep up with the channel.
+    decoder=Decoder(symbols_per_cycle=16),
+)
+CODEBOOK_DRAM = _variant(
+    EIE,
+    "codebook-dram",
+    "64 codebook PEs, 4-bit indices of every weight streamed from DRAM, no skipping of zeros",
+    _DERIVED,
+    array__kind="codebook",
+    weights__bytes=1 * KIB,
+    scan__skip_zeros=False,
+    dram=LPDDR3_1600_AT_800_MHZ,
+)
+DENSE_DRAM = _variant(
+    CODEBOOK_DRAM,
+    "dense-16b-dram",
+    "64 dense PEs, 16-bit weights streamed from DRAM, no skipping of zeros",
+    _DERIVED,
+    array__kind="dense",
+)
+PVQ_SRAM = _variant(
+    EIE,
+    "pvq-sram",
+    "64 pyramid-vector PEs without multipliers, all pulses on chip",
+    "derived from sparse-sram; the PE after Liguori, arXiv:1704.02681",
+    array__kind="pvq",
+)
+SPARSE_RTL_1 = _variant(
+    EIE,
+    "sparse-rtl-1",
+    "one sparse PE, sized for a small FPGA",
+    "sized for LeNet-300-100; 80 MHz and 40 nm: a Lattice ECP5",
+    clock_hz=80e6,
+    node_nm=40,
+    array__pes=1,
+    array__local_rows=512,
+    weights__bytes=64 * KIB,
+    weights__width_bits=8,
+    pointers__bytes=4 * KIB,
+    activations__bytes=4 * KIB,
+)
+
+
+def _rtl(pes: int) -> Architecture:
+    return _variant(
+        SPARSE_RTL_1,
+        f"sparse-rtl-{pes}",
+        f"{pes} sparse PEs, sized for an FPGA",
+        SPARSE_RTL_1.source,
+        array__pes=pes,
+        array__local_rows=512 // pes,
+        weights__bytes=64 * KIB // pes,
+        activations__bytes=4 * KIB // pes,
+    )
+
+
+MACHINES: dict[str, Architecture] = {
+    machine.name: machine
+    for machine in (
+        DENSE_DRAM,
+        CODEBOOK_DRAM,
+        SPARSE_HUFFMAN_DRAM,
+        EIE,
+        PVQ_SRAM,
+        SPARSE_RTL_1,
+        _rtl(2),
+        _rtl(4),
+        _rtl(8),
+        _rtl(16),
+    )
+}

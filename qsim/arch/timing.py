@@ -1,0 +1,42 @@
+"""Fixed latencies of the array, one set per kind of PE.
+
+These numbers are what the RTL does: the cocotb benches compare every cycle of it with the recurrence of docs/timing.md, which takes its
+constants from here. Both engines of ``qsim.sim`` and ``rtl`` read this table; nobody else states a latency.
+"""
+
+from dataclasses import dataclass
+
+from qsim.arch.architecture import PEKind
+from qsim.errors import FieldError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Latencies in cycles; cycle 0 is the first cycle after ``start``.
+
+    ``scan_start_latency``: earliest broadcast of an item in the first activation row; ``pipeline_latency``: from the issue of an entry until its sum is in the
+    accumulator; ``drain_start_latency``: from the barrier until the first row is drained; ``drain_latency``: from the last row drained until the layer
+    is done.
+    """
+
+    scan_start_latency: int = 2
+    pipeline_latency: int = 4
+    drain_start_latency: int = 1
+    drain_latency: int = 3
+
+    def __post_init__(self) -> None:
+        if self.scan_start_latency < 1:
+            raise FieldError(path="timing.scan_start_latency", rule="at least 1", value=self.scan_start_latency)
+        for name in ("pipeline_latency", "drain_start_latency", "drain_latency"):
+            if getattr(self, name) < 0:
+                raise FieldError(path=f"timing.{name}", rule="at least 0", value=getattr(self, name))
+
+
+_ARRAY = Timing()
+
+TIMINGS: dict[PEKind, Timing] = {
+    PEKind.DENSE: _ARRAY,
+    PEKind.CODEBOOK: _ARRAY,
+    PEKind.SPARSE: _ARRAY,
+    PEKind.PVQ: _ARRAY,
+}
