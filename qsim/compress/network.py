@@ -1,0 +1,163 @@
+"""A chain of fully connected layers on flat buffers, with its gradient written out by hand.
+
+All weights of all layers lie one after the other in one float32 vector, then all biases. One vector makes every
+element-wise operation of an optimiser, a mask or a schedule a single pass over memory; for networks of this size, those
+passes and not the matrix products would otherwise take most of the time. The backward pass is the textbook one:
+
+    z_l = W_l h_(l-1) + b_l,  h_l = max(z_l, 0) or z_l,  loss = mean cross-entropy of softmax(z_last)
+    dz_last = (softmax(z_last) - onehot) / n,  dW_l = dz_l^T h_(l-1),  dz_(l-1) = (dz_l W_l) where h_(l-1) > 0
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsim.compress.task import FloatState, LayerLike, NormalisationLike, SplitLike
+from qsim.model.graph import Activation
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Raw inputs uint8 [n, features], labels int64 [n], and the map ``scale * raw + offset`` to what training sees.
+
+    Inputs stay bytes until a batch needs them: a quarter of the memory traffic of floats.
+    """
+
+    raw: Tensor
+    labels: Tensor
+    scale: float
+    offset: float
+
+    @classmethod
+    def of(cls, split: SplitLike, normalisation: NormalisationLike) -> "Samples":
+        """Wrap a split of raw inputs."""
+        scale = normalisation.gain * normalisation.input_format.lsb
+        return cls(torch.from_numpy(split.images.copy()), torch.from_numpy(split.labels.copy()), scale, normalisation.offset)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def normalised(self, part: slice) -> Tensor:
+        """Return a part of the inputs as training sees them, float32 [., features]."""
+        return self.raw[part].float().mul_(self.scale).add_(self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each layer's weights [outputs, inputs] and biases lie in the flat vector; ``relu`` says what follows each layer."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, int], ...]
+    relu: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, layers: Sequence[LayerLike]) -> "Layout":
+        """Lay out the layers of a workload."""
+        return cls(
+            tuple(layer.name for layer in layers),
+            tuple((layer.outputs, layer.inputs) for layer in layers),
+            tuple(layer.activation is Activation.RELU for layer in layers),
+        )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of weights of each layer."""
+        return tuple(rows * cols for rows, cols in self.shapes)
+
+    @property
+    def weight_count(self) -> int:
+        """Weights of all layers: the length of the first part of the flat vector."""
+        return sum(self.sizes)
+
+    @property
+    def parameter_count(self) -> int:
+        """Length of the flat vector."""
+        return self.weight_count + sum(rows for rows, _ in self.shapes)
+
+    def weights(self, flat: Tensor) -> list[Tensor]:
+        """Return each layer's weights [outputs, inputs] as views of ``flat`` (with or without the biases behind)."""
+        parts = torch.split_with_sizes(flat[: self.weight_count], self.sizes)
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def biases(self, flat: Tensor) -> list[Tensor]:
+        """Return each layer's biases [outputs] as views of ``flat``."""
+        return list(torch.split_with_sizes(flat[self.weight_count :], [rows for rows, _ in self.shapes]))
+
+    def pack(self, state: FloatState) -> Tensor:
+        """Return the flat vector of a float state."""
+        arrays = [state[f"{name}.{part}"] for part in ("weight", "bias") for name in self.names]
+        return torch.from_numpy(np.concatenate([array.reshape(-1) for array in arrays]).astype(np.float32))
+
+    def unpack(self, flat: Tensor) -> FloatState:
+        """Return the float state of a flat vector; the arrays are copies."""
+        state: FloatState = {}
+        for name, weight, bias in zip(self.names, self.weights(flat), self.biases(flat), strict=True):
+            state[f"{name}.weight"] = weight.numpy().copy()
+            state[f"{name}.bias"] = bias.numpy().copy()
+        return state
+
+
+def forward(layout: Layout, parameters: Tensor, inputs: Tensor) -> list[Tensor]:
+    """Return the inputs of every layer and, last, the logits, for ``inputs`` [n, features]."""
+    values = [inputs]
+    for weight, bias, relu in zip(layout.weights(parameters), layout.biases(parameters), layout.relu, strict=True):
+        result = torch.mm(values[-1], weight.t()).add_(bias)
+        values.append(result.relu_() if relu else result)
+    return values
+
+
+class Backpropagation:
+    """Gradients of batches of one size, in buffers that are allocated once.
+
+    Fresh buffers of this size would come from the operating system page by page, which costs more than the arithmetic.
+    """
+
+    def __init__(self, layout: Layout, samples: Samples, batch: int) -> None:
+        self._layout, self._samples = layout, samples
+        self._raw = torch.empty(batch, samples.raw.shape[1], dtype=torch.uint8)
+        widths = [samples.raw.shape[1], *(rows for rows, _ in layout.shapes)]
+        self._values = [torch.empty(batch, width) for width in widths]
+        self._deltas = [torch.empty(batch, width) for width in widths]
+        self._positive = [torch.empty(batch, width, dtype=torch.bool) for width in widths]
+        self._onehot = torch.zeros(len(samples), widths[-1]).scatter_(1, samples.labels[:, None], 1.0)
+
+    def __call__(self, parameters: Tensor, chosen: Tensor, gradient: Tensor) -> None:
+        """Write the gradient of the mean cross-entropy on the samples ``chosen`` [batch] into ``gradient``.
+
+        ``parameters`` and ``gradient`` are flat vectors.
+        """
+        weights = self._layout.weights(parameters)
+        self._forward(weights, self._layout.biases(parameters), chosen)
+        delta = self._deltas[-1]
+        torch.softmax(self._values[-1], 1, out=delta)
+        delta.sub_(self._onehot.index_select(0, chosen)).div_(len(chosen))
+        into_weights, into_biases = self._layout.weights(gradient), self._layout.biases(gradient)
+        for layer in reversed(range(len(weights))):
+            delta, values = self._deltas[layer + 1], self._values[layer]
+            torch.mm(delta.t(), values, out=into_weights[layer])
+            torch.sum(delta, 0, out=into_biases[layer])
+            if layer:
+                torch.mm(delta, weights[layer], out=self._deltas[layer])
+                if self._layout.relu[layer - 1]:
+                    self._deltas[layer].mul_(torch.gt(values, 0, out=self._positive[layer]))
+
+    def _forward(self, weights: list[Tensor], biases: list[Tensor], chosen: Tensor) -> None:
+        torch.index_select(self._samples.raw, 0, chosen, out=self._raw)
+        self._values[0].copy_(self._raw).mul_(self._samples.scale).add_(self._samples.offset)
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            result = torch.mm(self._values[layer], weight.t(), out=self._values[layer + 1]).add_(bias)
+            if self._layout.relu[layer]:
+                result.relu_()
+
+
+def error_count(layout: Layout, parameters: Tensor, samples: Samples) -> int:
+    """Return how many samples the float network gets wrong."""
+    wrong = 0
+    for start in range(0, len(samples), 5_000):  # bounds the memory of the activations
+        part = slice(start, start + 5_000)
+        found = forward(layout, parameters, samples.normalised(part))[-1].argmax(1)
+        wrong += int((found != samples.labels[part]).sum())
+    return wrong

@@ -1,0 +1,79 @@
+"""The whole compression: prune, quantise, fine-tune, fix the point.
+
+Every random choice comes from the recipe's seed, every decision from the training and validation splits. The same recipe,
+weights and data give the same model on the same machine.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from qsim.compress.calibrate import fix_point
+from qsim.compress.finetune import effective, finetune
+from qsim.compress.network import Layout, Samples, error_count
+from qsim.compress.prune import prune
+from qsim.compress.quality import Errors, integer_errors
+from qsim.compress.recipe import Recipe
+from qsim.compress.shared import QuantiserInput
+from qsim.compress.task import DataLike, FloatState, Progress, TaskLike, silent
+from qsim.errors import DataError
+from qsim.model.compressed import CompressedModel
+from qsim.model.graph import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """A compressed model and the errors on the validation split after each stage, in order."""
+
+    model: CompressedModel
+    validation: dict[str, Errors]
+    density: float
+
+
+def compress(
+    recipe: Recipe, task: TaskLike, state: FloatState, data: DataLike, progress: Progress = silent, *, weight_source: str = ""
+) -> CompressedModel:
+    """Return the compressed model of ``task`` with float weights ``state``. See :func:`compress_in_stages`."""
+    return compress_in_stages(recipe, task, state, data, progress, weight_source=weight_source).model
+
+
+def compress_in_stages(
+    recipe: Recipe, task: TaskLike, state: FloatState, data: DataLike, progress: Progress = silent, *, weight_source: str = ""
+) -> Compression:
+    """Compress and tell what each stage cost in accuracy.
+
+    Stages reported to ``progress``: "prune", "quantise", "finetune" (as far as the recipe has them) and "fixed point".
+    ``weight_source`` is text for the file: where ``state`` came from.
+    """
+    layout = Layout.of(task.layers)
+    for tensor in (f"{name}.{part}" for name in layout.names for part in ("weight", "bias")):
+        if tensor not in state:
+            raise DataError(f"the float weights lack the tensor {tensor!r} of {task.name}")
+    samples, validation = Samples.of(data.train, task.normalisation), Samples.of(data.validation, task.normalisation)
+    generator, random = torch.Generator().manual_seed(recipe.seed), np.random.default_rng(recipe.seed)
+    errors = {"float": Errors(error_count(layout, layout.pack(state), validation), len(validation))}
+
+    pruned = prune(recipe.prune, layout, layout.pack(state), samples, generator, progress)
+    errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
+    given = QuantiserInput(
+        layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,
+        generator=generator, random=random, progress=progress,
+    )  # fmt: skip
+    quantised = recipe.quantise.quantise(given)
+    errors["quantise"] = Errors(error_count(layout, effective(layout, quantised), validation), len(validation))
+    wrong = finetune(recipe.finetune, layout, quantised, samples, validation, generator, progress)
+    errors["finetune"] = Errors(wrong, len(validation))
+
+    layers = fix_point(recipe.fixed_point, task, layout, quantised, data.train.images)
+    model = CompressedModel(
+        graph=Graph(name=task.name, nodes=tuple(layer.node for layer in layers), input_shape=(layers[0].node.inputs,)),
+        layers=layers,
+        recipe_text=recipe.text,
+        weight_source=weight_source,
+    )
+    errors["fixed point"] = integer_errors(model, data.validation)
+    progress("fixed point", 1, 1)
+    kept = sum(int(np.count_nonzero(layer.form.reconstruct())) for layer in layers)
+    model = replace(model, notes={"seed": recipe.seed, "validation_errors": errors["fixed point"].wrong})
+    return Compression(model=model, validation=errors, density=kept / layout.weight_count)

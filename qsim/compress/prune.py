@@ -1,0 +1,208 @@
+"""Pruning: set most weights to zero and train the rest to make up for it. Two methods, one table.
+
+``iterative`` (Han et al., Learning both weights and connections, NIPS 2015; the first stage of Deep Compression): in
+each of several rounds, every layer drops its smallest weights for good, then the survivors are retrained. The density
+falls geometrically, ``density_r = target^(r / rounds)``.
+
+``gradual`` keeps all weights trainable: the network computes with the weights of highest LAMP score over all layers
+(see :mod:`qsim.compress.masks`), the gradient goes to all of them, so a weight dropped too early grows back (Guo et
+al., Dynamic network surgery, NIPS 2016). The density follows the cubic schedule of Zhu and Gupta (arXiv:1710.01878),
+``d(t) = d + (1 - d) (1 - t / T)^3``, over the first part of the training; then the mask stays.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsim.compress.masks import BoolArray, kept_count, lamp_mask, magnitude_mask
+from qsim.compress.network import Layout, Samples
+from qsim.compress.task import Progress, silent
+from qsim.compress.train import Descent, descend
+from qsim.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPruning:
+    """Keep every weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterativePruning:
+    """Drop to ``densities`` (one a layer, 0 to 1) in ``rounds``, each followed by ``epochs`` of retraining."""
+
+    densities: tuple[float, ...]
+    rounds: int = 4
+    epochs: int = 6
+    batch: int = 128
+    learning_rate: float = 0.02
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for place, density in enumerate(self.densities):
+            _check_density(f"prune.densities[{place}]", density)
+        if self.rounds < 1:
+            raise RecipeError(path="prune.rounds", rule="at least 1", value=self.rounds)
+        _ = self.descent
+
+    @property
+    def descent(self) -> Descent:
+        """How one round retrains."""
+        return Descent(epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+
+    def density(self, layer: int, finished: int) -> float:
+        """Density of ``layer`` after ``finished`` rounds."""
+        return float(self.densities[layer] ** (finished / self.rounds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradualPruning:
+    """Fall to ``density`` of all weights over ``ramp`` (0 to 1) of ``epochs``; renew the mask every ``interval`` steps."""
+
+    density: float
+    epochs: int = 40
+    ramp: float = 0.6
+    interval: int = 20
+    batch: int = 128
+    learning_rate: float = 0.05
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check_density("prune.density", self.density)
+        if not 0 < self.ramp <= 1:
+            raise RecipeError(path="prune.ramp", rule="above 0, at most 1", value=self.ramp)
+        if self.interval < 1:
+            raise RecipeError(path="prune.interval", rule="at least 1", value=self.interval)
+        _ = self.descent
+
+    @property
+    def descent(self) -> Descent:
+        """How the whole training goes."""
+        return Descent(epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+
+    def density_at(self, part: float) -> float:
+        """Density when ``part`` (0 to 1) of the training is done."""
+        left = max(0.0, 1.0 - part / self.ramp)
+        return self.density + (1.0 - self.density) * left**3
+
+
+Pruning = NoPruning | IterativePruning | GradualPruning
+PRUNERS: dict[str, type[NoPruning] | type[IterativePruning] | type[GradualPruning]] = {
+    "none": NoPruning,
+    "iterative": IterativePruning,
+    "gradual": GradualPruning,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Flat parameters, zero where pruned, and each layer's mask [outputs, inputs], or None where nothing was pruned."""
+
+    parameters: Tensor
+    masks: tuple[BoolArray, ...] | None
+
+
+def prune(
+    how: Pruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress = silent
+) -> Pruned:
+    """Prune a copy of the flat ``parameters`` and retrain it on ``samples``."""
+    match how:
+        case NoPruning():
+            return Pruned(parameters.clone(), None)
+        case IterativePruning():
+            return _iterative(how, layout, parameters.clone(), samples, generator, progress)
+        case GradualPruning():
+            return _gradual(how, layout, parameters.clone(), samples, generator, progress)
+        case _:
+            assert_never(how)
+
+
+def _iterative(
+    how: IterativePruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
+) -> Pruned:
+    if len(how.densities) != len(layout.names):
+        raise RecipeError(path="prune.densities", rule=f"{len(layout.names)} numbers, one a layer", value=len(how.densities))
+    mask = np.ones(layout.weight_count, dtype=np.bool_)
+    for finished in range(how.rounds):
+        counts = [kept_count(size, how.density(layer, finished + 1)) for layer, size in enumerate(layout.sizes)]
+        mask = magnitude_mask(_flat_weights(layout, parameters), counts)
+        masked = MaskedParameters(layout, torch.from_numpy(mask))
+
+        def report(stage: str, done: int, total: int, before: int = finished * how.epochs) -> None:
+            progress(stage, before + done, how.rounds * total)
+
+        descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=report)
+        parameters = masked(0, 1, parameters).clone()  # what was dropped in this round stays dropped
+    return Pruned(parameters, _by_layer(layout, mask))
+
+
+def _gradual(
+    how: GradualPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
+) -> Pruned:
+    def mask(part: float, current: Tensor) -> BoolArray:
+        return lamp_mask(_flat_weights(layout, current), kept_count(layout.weight_count, how.density_at(part)))
+
+    masked = RenewedMask(layout, mask, how.interval, how.ramp)
+    descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=progress)
+    final = masked.settle(parameters)
+    return Pruned(final, _by_layer(layout, masked.mask))
+
+
+class MaskedParameters:
+    """A transform that computes with the masked weights; biases pass."""
+
+    def __init__(self, layout: Layout, mask: Tensor) -> None:
+        self._factor = torch.ones(layout.parameter_count)
+        self._factor[: layout.weight_count] = mask
+        self._effective = torch.empty(layout.parameter_count)
+
+    def __call__(self, step: int, steps: int, parameters: Tensor) -> Tensor:
+        """Return the masked vector; the buffer is reused."""
+        return torch.mul(parameters, self._factor, out=self._effective)
+
+
+class RenewedMask:
+    """A transform whose mask is computed anew every ``interval`` steps until ``ramp`` of the training is done."""
+
+    def __init__(self, layout: Layout, rule: Callable[[float, Tensor], BoolArray], interval: int, ramp: float) -> None:
+        self._layout, self._rule, self._interval, self._ramp = layout, rule, interval, ramp
+        self._settled = False
+        self.mask: BoolArray = np.ones(layout.weight_count, dtype=np.bool_)
+        self._masked = MaskedParameters(layout, torch.from_numpy(self.mask))
+
+    def __call__(self, step: int, steps: int, parameters: Tensor) -> Tensor:
+        """Return the masked vector at ``step``."""
+        part = step / steps
+        if part >= self._ramp:
+            self.settle(parameters)
+        elif step % self._interval == 0:
+            self._renew(part, parameters)
+        return self._masked(step, steps, parameters)
+
+    def settle(self, parameters: Tensor) -> Tensor:
+        """Fix the mask at the final density, once, and return a copy of the masked vector."""
+        if not self._settled:
+            self._renew(1.0, parameters)
+            self._settled = True
+        return self._masked(0, 1, parameters).clone()
+
+    def _renew(self, part: float, parameters: Tensor) -> None:
+        self.mask = self._rule(part, parameters)
+        self._masked = MaskedParameters(self._layout, torch.from_numpy(self.mask))
+
+
+def _flat_weights(layout: Layout, parameters: Tensor) -> list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]:
+    return [weight.numpy().reshape(-1) for weight in layout.weights(parameters)]
+
+
+def _by_layer(layout: Layout, mask: BoolArray) -> tuple[BoolArray, ...]:
+    parts = np.split(mask, np.cumsum(layout.sizes)[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(parts, layout.shapes, strict=True))
+
+
+def _check_density(path: str, density: float) -> None:
+    if not 0 < density <= 1:
+        raise RecipeError(path=path, rule="above 0, at most 1", value=density)

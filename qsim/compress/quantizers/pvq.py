@@ -1,0 +1,128 @@
+"""Pyramid vector quantisation: each row a scale times integer pulses whose magnitudes sum to K (Liguori, arXiv:1704.02681).
+
+A row of N inputs then costs K additions and one multiplication. K is ``pulses`` times N, chosen for each layer. The
+nearest point of the pyramid is far from the trained row when K < N, so the network is first trained through the
+projection: it computes with the projected rows, the gradient goes to the unprojected ones (straight-through). Projecting
+takes longer than a step, so rows are projected anew only every ``interval`` steps and stay until then.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qsim.compress.network import Layout
+from qsim.compress.shared import FormatLimits, Quantised, QuantiserInput
+from qsim.compress.train import Descent, descend
+from qsim.errors import RecipeError
+from qsim.formats.fixed import FixedFormat, FloatArray, IntArray, best_fraction
+from qsim.formats.layer import Pyramid
+from qsim.formats.pvq import best_scales, nearest_points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PyramidVectors:
+    """``pulses`` a weight (K / N, one a layer), after ``epochs`` of training through the projection."""
+
+    pulses: tuple[float, ...]
+    epochs: int = 6
+    interval: int = 20
+    batch: int = 128
+    learning_rate: float = 0.02
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for place, ratio in enumerate(self.pulses):
+            if not 0 < ratio <= 64:
+                raise RecipeError(path=f"quantise.pulses[{place}]", rule="above 0, at most 64", value=ratio)
+        if self.interval < 1:
+            raise RecipeError(path="quantise.interval", rule="at least 1", value=self.interval)
+        _ = self.descent
+
+    @property
+    def descent(self) -> Descent:
+        """How to train through the projection."""
+        return Descent(epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+
+    def quantise(self, given: QuantiserInput) -> Quantised:
+        """Train through the projection, then keep the projected rows. Pruned weights never receive a pulse."""
+        layout = given.layout
+        if len(self.pulses) != len(layout.names):
+            raise RecipeError(path="quantise.pulses", rule=f"{len(layout.names)} numbers, one a layer", value=len(self.pulses))
+        counts = [max(1, round(ratio * shape[1])) for ratio, shape in zip(self.pulses, layout.shapes, strict=True)]
+        kept = None if given.masks is None else torch.from_numpy(np.concatenate([mask.reshape(-1) for mask in given.masks]))
+        projected = ProjectedRows(layout, counts, self.interval, kept)
+        parameters = given.parameters.clone()
+        descend(
+            layout, parameters, given.samples, self.descent, given.generator,
+            transform=projected, stage="quantise", progress=given.progress,
+        )  # fmt: skip
+        projected.project(parameters)
+        layers = tuple(PyramidWeights(points, scales) for points, scales in zip(projected.points, projected.scales, strict=True))
+        return Quantised(layers, torch.cat(layout.biases(parameters)).clone())
+
+
+def project_rows(weights: FloatArray, pulses: int) -> tuple[IntArray, FloatArray]:
+    """Return the pulses [rows, cols] nearest to each row's direction and the scale [rows], at least 0, of least error."""
+    points = nearest_points(weights, pulses)
+    return points, np.maximum(best_scales(weights, points), 0.0)
+
+
+class ProjectedRows:
+    """A transform that computes with projected rows, renewed every ``interval`` steps."""
+
+    def __init__(self, layout: Layout, pulses: list[int], interval: int, kept: Tensor | None) -> None:
+        self._layout, self._pulses, self._interval, self._kept = layout, pulses, interval, kept
+        self._effective = torch.empty(layout.parameter_count)
+        self.points: list[IntArray] = []
+        self.scales: list[FloatArray] = []
+
+    def __call__(self, step: int, steps: int, parameters: Tensor) -> Tensor:
+        """Return the projected weights and the current biases; the buffer is reused."""
+        if step % self._interval == 0:
+            self.project(parameters)
+        count = self._layout.weight_count
+        self._effective[count:] = parameters[count:]
+        return self._effective
+
+    def project(self, parameters: Tensor) -> None:
+        """Project the current weights."""
+        count = self._layout.weight_count
+        current = parameters[:count] if self._kept is None else parameters[:count] * self._kept
+        self.points, self.scales = [], []
+        targets = self._layout.weights(self._effective)
+        for weight, target, pulses in zip(self._layout.weights(current), targets, self._pulses, strict=True):
+            points, scales = project_rows(weight.numpy(), pulses)
+            target.copy_(torch.from_numpy(points * scales[:, None]))
+            self.points.append(points)
+            self.scales.append(scales)
+
+
+class PyramidWeights:
+    """Fixed pulses [outputs, inputs] and one trainable scale [outputs] a row."""
+
+    def __init__(self, points: IntArray, scales: FloatArray) -> None:
+        self._points = points
+        self._pulses = torch.from_numpy(points.astype(np.float32))
+        self._scales = torch.from_numpy(scales.astype(np.float32))
+
+    @property
+    def trainable(self) -> Tensor:
+        """The scales [outputs]."""
+        return self._scales
+
+    def weights(self) -> Tensor:
+        """Return the scaled pulses."""
+        return self._pulses * self._scales[:, None]
+
+    def pull_back(self, gradient: Tensor) -> Tensor:
+        """Return each row's gradient along its pulses."""
+        return torch.sum(gradient * self._pulses, 1)
+
+    def form(self, limits: FormatLimits) -> Pyramid:
+        """Return pulses and integer scales; a scale tuned below zero turns its row's pulses round."""
+        scales = self._scales.double().numpy() * limits.gain
+        scale_format = FixedFormat(limits.scale_bits, best_fraction(scales, limits.scale_bits, signed=False), signed=False)
+        points = np.where(scales[:, None] < 0, -self._points, self._points)
+        return Pyramid(pulses=points, scales=scale_format.quantise(np.abs(scales)), scale_format=scale_format)

@@ -1,0 +1,88 @@
+"""Recipes: what is done to a network, as a TOML file.
+
+Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.prune.PRUNERS` and
+:data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[finetune]`` and
+``[fixed_point]`` may be left out. A field that does not exist is an error, never ignored.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qsim.compress.calibrate import FixedPoint
+from qsim.compress.finetune import FineTuning
+from qsim.compress.prune import PRUNERS, NoPruning, Pruning
+from qsim.compress.quantizers import QUANTIZERS, Quantiser
+from qsim.compress.tables import convert, read_table, read_variant, subtable
+from qsim.errors import RecipeError, nearest
+
+FOLDER = Path(__file__).parent / "recipes"
+TABLES = ("prune", "quantise", "finetune", "fixed_point")
+FIELDS = ("name", "summary", "seed", *TABLES)
+
+RECIPES: dict[str, Path] = {
+    name: FOLDER / f"{name}.toml" for name in ("deep-compression", "smallest", "eie", "codebook", "pvq", "dense-16b")
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides a compressed model besides the float weights and the data. ``text`` is the TOML it was read from."""
+
+    name: str
+    quantise: Quantiser
+    prune: Pruning = field(default_factory=NoPruning)
+    finetune: FineTuning = field(default_factory=FineTuning)
+    fixed_point: FixedPoint = field(default_factory=FixedPoint)
+    summary: str = ""
+    seed: int = 0
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 1 << 63:
+            raise RecipeError(path="seed", rule="0 to 2^63 - 1", value=self.seed)
+
+
+def parse_recipe(text: str, where: str = "recipe") -> Recipe:
+    """Return the recipe in the TOML ``text``; ``where`` names its origin in errors.
+
+    Raises :class:`RecipeError` for malformed TOML, an unknown or missing field, or a value outside its range.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} is not valid TOML: {error}") from error
+    for name in table:
+        if name not in FIELDS:
+            raise RecipeError(f"{name} is not a field of a recipe{nearest(name, FIELDS)}; the fields are: {', '.join(FIELDS)}")
+    for name in ("name", "quantise"):
+        if name not in table:
+            raise RecipeError(f"{name} is missing in {where}")
+    return Recipe(
+        name=convert(str, table["name"], "name"),
+        summary=convert(str, table.get("summary", ""), "summary"),
+        seed=convert(int, table.get("seed", 0), "seed"),
+        prune=read_variant(PRUNERS, {"method": "none", **subtable(table, "prune")}, "prune"),
+        quantise=read_variant(QUANTIZERS, subtable(table, "quantise"), "quantise"),
+        finetune=read_table(FineTuning, subtable(table, "finetune"), "finetune"),
+        fixed_point=read_table(FixedPoint, subtable(table, "fixed_point"), "fixed_point"),
+        text=text,
+    )
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Return a recipe by its name in :data:`RECIPES`, or from a TOML file.
+
+    Text without a folder or ".toml" is a name; anything else is a path.
+    """
+    if isinstance(name, str) and not name.endswith(".toml") and "/" not in name:
+        if name not in RECIPES:
+            raise RecipeError(path="recipe", rule="the name of a recipe or a path ending in .toml", value=name, legal=RECIPES)
+        path = RECIPES[name]
+    else:
+        path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {path} cannot be read: {error}") from error
+    return parse_recipe(text, str(path))

@@ -1,0 +1,104 @@
+"""What a network to be compressed is, before anyone trains it: shapes, input scaling, and what the papers report."""
+
+from dataclasses import dataclass, field
+
+from qsim.errors import FieldError
+from qsim.formats.fixed import FixedFormat
+from qsim.model.graph import Activation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerShape:
+    """One fully connected layer: ``outputs x inputs`` weights, ``outputs`` biases, then ``activation``."""
+
+    name: str
+    inputs: int
+    outputs: int
+    activation: Activation
+
+    def __post_init__(self) -> None:
+        for where in ("inputs", "outputs"):
+            if getattr(self, where) < 1:
+                raise FieldError(path=f"layer {self.name}.{where}", rule="at least 1", value=getattr(self, where))
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return self.outputs * (self.inputs + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What the cited paper prints for this network: sizes in kilobytes, errors in percent of the test set."""
+
+    source: str
+    reference_kilobytes: float
+    compressed_kilobytes: float
+    reference_error_percent: float
+    compressed_error_percent: float
+    kept_percent: tuple[float, ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """Reference size over compressed size."""
+        return self.reference_kilobytes / self.compressed_kilobytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """Training sees ``(pixel / 255 - mean) / deviation``; the compressed network sees ``pixel`` in ``input_format``.
+
+    The affine map between the two is folded into the first layer, so the hardware reads raw pixels, and a black
+    pixel is a zero activation that the scan can skip.
+    """
+
+    mean: float
+    deviation: float
+    input_format: FixedFormat
+
+    def __post_init__(self) -> None:
+        if not self.deviation > 0:
+            raise FieldError(path="normalisation.deviation", rule="positive", value=self.deviation)
+
+    @property
+    def gain(self) -> float:
+        """``normalised = gain * value + offset`` where ``value`` is the pixel as ``input_format`` reads it."""
+        return 1.0 / (255.0 * self.input_format.lsb * self.deviation)
+
+    @property
+    def offset(self) -> float:
+        """The normalised value of a black pixel."""
+        return -self.mean / self.deviation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A network, where it comes from, and the float checkpoint that stands for it.
+
+    ``checkpoint`` is the file name in ``workloads/data``; ``checkpoint_sha256`` its digest.
+    """
+
+    name: str
+    citation: str
+    layers: tuple[LayerShape, ...]
+    published: Published
+    normalisation: Normalisation
+    checkpoint: str
+    checkpoint_sha256: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise FieldError(path=f"workload {self.name}.layers", rule="at least one layer", value=())
+        for before, after in zip(self.layers, self.layers[1:], strict=False):
+            if before.outputs != after.inputs:
+                raise FieldError(path=f"layer {after.name}.inputs", rule=f"{before.outputs} as {before.name} gives", value=after.inputs)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def float_bytes(self) -> int:
+        """Size of all parameters as 32-bit floats: the numerator of every compression ratio."""
+        return 4 * self.parameters
