@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,13 +17,12 @@ from queue import Empty
 
 from qsim.errors import MissingExtra, QsimError
 from qsim.files import write_bytes_atomically, write_text_atomically
+from qsim.progress import Progress
 from workloads import WORKLOADS
 from workloads.mnist import Mnist, load_mnist
-from workloads.weights import FloatState, load_weights, save_weights
 from workloads.weights import SHIPPED as SHIPPED_WEIGHTS
+from workloads.weights import FloatState, load_weights, save_weights
 from workloads.workload import Workload
-
-Progress = Callable[[str, int, int], None]
 
 # The rooms whose source decides what a compressed file contains.
 ROOMS = ("qsim.formats", "qsim.model", "qsim.encode", "qsim.compress", "workloads")
@@ -90,9 +89,7 @@ def float_test_error(workload: Workload, state: FloatState, mnist: Mnist) -> flo
     return 100.0 * wrong / len(mnist.test)
 
 
-def build(
-    name: str, recipe_name: str, *, cache: Path, data: Path | None = None, weights: Path | None = None, progress: Progress
-) -> Built:
+def build(name: str, recipe_name: str, *, cache: Path, data: Path | None = None, weights: Path | None = None, progress: Progress) -> Built:
     """Return the compressed file of ``recipe_name`` (a name or a TOML file) from ``cache``, making it if it is not there.
 
     A file in the cache whose content hash is wrong is made again. Raises :class:`QsimError` for unknown names and bad input.
@@ -100,7 +97,6 @@ def build(
     need_torch("compression")
     from qsim.compress.pipeline import compress
     from qsim.compress.recipe import load_recipe
-    from qsim.encode.container import save_model
 
     workload, recipe, mnist = find_workload(name), load_recipe(recipe_name), load_mnist(data)
     state = load_weights(workload, weights)
@@ -112,7 +108,7 @@ def build(
     source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
     model = compress(recipe, workload, state, mnist, progress=progress, weight_source=source)
     notes = {**model.notes, "float_test_error": round(float_test_error(workload, state, mnist), 4)}
-    save_model(dataclasses.replace(model, notes=notes), path)
+    dataclasses.replace(model, notes=notes).save(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     write_text_atomically(folder / "made.json", json.dumps({"key": key, "recipe": recipe.name, "sha256": digest}) + "\n")
     return Built(path=path, recipe=recipe.name, key=key, reused=False)

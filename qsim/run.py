@@ -5,7 +5,8 @@ the machine and the technology. No PyTorch.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +14,16 @@ import numpy as np
 
 from qsim import __version__
 from qsim.arch.architecture import Architecture
-from qsim.encode.container import load_model
 from qsim.energy.account import account, memories_of
 from qsim.energy.loader import load_technology
 from qsim.energy.technology import Technology
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
+from qsim.progress import Progress
 from qsim.results import Quality, RunResult, Source
 from qsim.sim.model import simulate_model
 from qsim.sim.semantics import infer
 from workloads.mnist import Split, load_test
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +38,9 @@ class Loaded:
 
 def load_file(path: Path, test: Split | None) -> Loaded:
     """Read a model and, where a test set is given, measure its error on it in integer arithmetic."""
-    model = load_model(path)
-    raw = path.read_bytes()
+    model = CompressedModel.load(path)
     quality = measure(model, test) if test is not None else None
-    return Loaded(model=model, file_bytes=len(raw), hash=hashlib.sha256(raw).hexdigest(), quality=quality)
+    return Loaded(model=model, file_bytes=model.file_bytes, hash=model.content_hash, quality=quality)
 
 
 def measure(model: CompressedModel, test: Split) -> Quality:
@@ -92,14 +90,12 @@ def run_model(
     outside = [index for index in images if not 0 <= index < len(test)]
     if outside or not images:
         raise DataError(path="images", rule=f"one or more of 0 to {len(test) - 1}", value=outside or "none")
-    simulated = simulate_model(
-        model, machine, test.images[list(images)].astype(np.int64), engine=engine, trace=trace, progress=progress
-    )
-    memories = memories_of(machine)
+    simulated = simulate_model(model, machine, test.images[list(images)].astype(np.int64), engine=engine, trace=trace, progress=progress)
+    recipe = recipe_name(model)
     return RunResult(
         workload=Source(name=model.graph.name, hash=_text_hash(repr(model.graph))),
-        model=Source(name=str(model.notes.get("recipe", "unnamed")), hash=loaded.hash),
-        recipe=Source(name=str(model.notes.get("recipe", "unnamed")), hash=_text_hash(model.recipe_text)),
+        model=Source(name=f"{model.graph.name} {recipe}", hash=loaded.hash),
+        recipe=Source(name=recipe, hash=_text_hash(model.recipe_text)),
         architecture=Source(name=machine.name, hash=machine.hash),
         technology=Source(name=technology.name, hash=technology.hash),
         engine=engine,
@@ -110,12 +106,20 @@ def run_model(
         file_bytes=loaded.file_bytes,
         float_bytes=4 * model.graph.parameters,
         layers=simulated.layers,
-        energy=account(simulated.layers, technology, clock_hz=machine.clock_hz, memories=memories),
+        energy=account(simulated.layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
         quality=loaded.quality,
         peak=peak_of(machine),
         weight_source=model.weight_source,
         trace=simulated.trace,
     )
+
+
+def recipe_name(model: CompressedModel) -> str:
+    """Return the name in the recipe that a file carries, "unnamed" where it carries none."""
+    try:
+        return str(tomllib.loads(model.recipe_text).get("name", "unnamed"))
+    except tomllib.TOMLDecodeError:
+        return "unnamed"
 
 
 def peak_of(machine: Architecture) -> dict[str, float]:
@@ -127,6 +131,10 @@ def peak_of(machine: Architecture) -> dict[str, float]:
     if machine.dram is not None:
         peak["dram_bits_per_cycle"] = 8.0 * machine.dram.burst_bytes / machine.dram.burst_cycles
     return peak
+
+
+# What `qsim simulate` tries when no machine is named: the machines that differ only in their PEs and in where the weights live.
+COMPARABLE = ("dense-16b-dram", "codebook-dram", "sparse-huffman-dram", "sparse-sram", "pvq-sram")
 
 
 def _text_hash(text: str) -> str:

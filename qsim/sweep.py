@@ -30,18 +30,26 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def sweep(
-    model: Path, machine: Architecture, axes: Mapping[str, Sequence[Any]], *, technology: str, images: Sequence[int], data: Path | None = None, workers: int = 2
+    model: Path,
+    machine: Architecture,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    technology: str,
+    images: Sequence[int],
+    data: Path | None = None,
+    workers: int = 2,
 ) -> list[Point]:
     """Simulate ``model`` on ``machine`` at every point of the grid ``axes`` (dotted field path to values).
 
     Raises :class:`MissingExtra` without dask.
     """
     try:
-        import dask
+        from dask.base import compute
+        from dask.delayed import delayed
     except ImportError as error:
         raise MissingExtra("sweep", "a sweep over machine parameters") from error
-    tasks = [dask.delayed(simulate_point)(model, machine, values, technology, tuple(images), data) for values in grid(axes)]
-    points: tuple[Point, ...] = dask.compute(*tasks, scheduler="processes" if workers > 1 else "synchronous", num_workers=workers)
+    tasks = [delayed(simulate_point)(model, machine, values, technology, tuple(images), data) for values in grid(axes)]
+    points: tuple[Point, ...] = compute(*tasks, scheduler="processes" if workers > 1 else "synchronous", num_workers=workers)
     return list(points)
 
 

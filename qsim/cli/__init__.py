@@ -42,9 +42,7 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolve the verb; an unknown one is answered with the nearest."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             raise click.UsageError(f"no such verb {args[0]!r}{nearest(args[0], VERBS)}; verbs: {', '.join(VERBS)}", ctx)
@@ -61,7 +59,7 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to standard error.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(verbose: bool, debug: bool) -> None:
-    """Find out what a compressed neural network costs on real hardware, before it is built.
+    r"""Find out what a compressed neural network costs on real hardware, before it is built.
 
     \b
     Example, from a trained network to a report:

@@ -15,7 +15,7 @@ from qsim.units import si
 @click.option("--baseline", metavar="MACHINE", help="Machine the others are compared with (the first run's by default).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(files: tuple[Path, ...], baseline: str | None, as_json: bool) -> None:
-    """Put simulated runs side by side: size, error, time, energy and what was saved.
+    r"""Put simulated runs side by side: size, error, time, energy and what was saved.
 
     \b
     Example:
@@ -73,5 +73,7 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
         for run, row in zip(runs, rows, strict=True)
     ]
     technologies = ", ".join(dict.fromkeys(run.technology.name for run in runs))
-    caption = f"One inference, mean over {len(runs[0].inputs)} inputs. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
+    caption = (
+        f"One inference, mean over {len(runs[0].inputs)} inputs. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
+    )
     return table("Designs", columns, cells, caption=caption, text_columns=2)

@@ -9,14 +9,24 @@ from qsim.cli.options import data_option, json_option
 
 @click.command("compress")
 @click.argument("workload", default="lenet-300-100")
-@click.option("--recipe", "-r", default="smallest", show_default=True, metavar="NAME|FILE", help="Recipe: see qsim list recipes, or a TOML file.")
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="Float checkpoint (.safetensors); the shipped one by default.")
+@click.option(
+    "--recipe", "-r", default="smallest", show_default=True, metavar="NAME|FILE", help="Recipe: see qsim list recipes, or a TOML file."
+)
+@click.option(
+    "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Float checkpoint (.safetensors); the shipped one by default."
+)
 @click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Where the file goes; RECIPE.qsz by default.")
-@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=Path("out/cache"), show_default=True, help="Finished files by content.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/cache"),
+    show_default=True,
+    help="Finished files by content.",
+)
 @data_option
 @json_option
 def command(workload: str, recipe: str, weights: Path | None, out: Path | None, cache: Path, data: Path | None, as_json: bool) -> None:
-    """Prune, quantise and encode a network; prints the size of the file and the error of its integer arithmetic.
+    r"""Prune, quantise and encode a network; prints the size of the file and the error of its integer arithmetic.
 
     \b
     Examples:

@@ -1,15 +1,16 @@
 """What every verb shows alike: the console, progress with time left, and tables."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
+from rich import progress as progress_bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-ProgressReport = Callable[[str, int, int], None]
+from qsim.progress import Progress
 
 messages = Console(stderr=True, highlight=False)
 
@@ -21,7 +22,7 @@ def console() -> Console:
 
 
 @contextmanager
-def progress() -> Iterator[ProgressReport]:
+def progress() -> Iterator[Progress]:
     """Show progress on standard error; yields ``report(stage, done, total)``, one bar a stage."""
     columns = (
         SpinnerColumn(),
@@ -32,13 +33,13 @@ def progress() -> Iterator[ProgressReport]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=messages, transient=False) as bars:
-        tasks: dict[str, object] = {}
+    with progress_bars.Progress(*columns, console=messages, transient=False) as bars:
+        tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID is a NewType of int
+            bars.update(tasks[stage], completed=done, total=total)
 
         yield report
 

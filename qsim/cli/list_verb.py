@@ -11,7 +11,7 @@ TOPICS = ("machines", "technologies", "recipes", "workloads", "quantizers", "rep
 @click.argument("topics", nargs=-1, type=click.Choice(TOPICS), metavar="[TOPIC]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(topics: tuple[str, ...], as_json: bool) -> None:
-    """List machines, technologies, recipes, workloads, quantizers and reports.
+    r"""List machines, technologies, recipes, workloads, quantizers and reports.
 
     \b
     Example:
@@ -39,10 +39,7 @@ def _entries(topic: str) -> list[dict[str, str]]:
         case "workloads":
             from workloads import WORKLOADS
 
-            return [
-                {"workload": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation}
-                for item in WORKLOADS.values()
-            ]
+            return [{"workload": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation} for item in WORKLOADS.values()]
         case "quantizers":
             from qsim.compress.quantizers import QUANTIZERS
 

@@ -14,13 +14,22 @@ data_option = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Folder with the data set's own files (the shipped MNIST by default)."
 )
 technology_option = click.option(
-    "--technology", "-t", default=DEFAULT_TECHNOLOGY, show_default=True, metavar="NAME|FILE", help="Prices of accesses: see qsim list technologies."
+    "--technology",
+    "-t",
+    default=DEFAULT_TECHNOLOGY,
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Prices of accesses: see qsim list technologies.",
 )
 images_option = click.option(
     "--images", default="0:20", show_default=True, metavar="RANGE", help="Test images to run: 7, 3,14,15 or 0:100 (end excluded)."
 )
 engine_option = click.option(
-    "--engine", type=click.Choice(["fast", "event"]), default="fast", show_default=True, help="fast (numba) or event (SimPy, the definition)."
+    "--engine",
+    type=click.Choice(["fast", "event"]),
+    default="fast",
+    show_default=True,
+    help="fast (numba) or event (SimPy, the definition).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 

@@ -9,8 +9,17 @@ from qsim.cli.options import assignment, data_option, engine_option, image_indic
 
 @click.command("simulate")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--machine", "-m", "machines", multiple=True, metavar="NAME|FILE", help="Machine; repeatable. Default: all comparable ones that can run the file.")
-@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a machine field, e.g. array.queue.depth=4; repeatable.")
+@click.option(
+    "--machine",
+    "-m",
+    "machines",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Machine; repeatable. Default: all comparable ones that can run the file.",
+)
+@click.option(
+    "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a machine field, e.g. array.queue.depth=4; repeatable."
+)
 @technology_option
 @images_option
 @data_option
@@ -30,7 +39,7 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Run compressed networks on machines: cycles, stalls, accesses and energy.
+    r"""Run compressed networks on machines: cycles, stalls, accesses and energy.
 
     \b
     Examples:

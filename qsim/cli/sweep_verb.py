@@ -11,7 +11,14 @@ from qsim.cli.options import assignment, data_option, image_indices, images_opti
 @click.command("sweep")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--machine", "-m", required=True, metavar="NAME|FILE", help="Machine to start from.")
-@click.option("--set", "axes", multiple=True, required=True, metavar="FIELD=V1,V2,...", help="Values of a field; repeatable, the grid is their product.")
+@click.option(
+    "--set",
+    "axes",
+    multiple=True,
+    required=True,
+    metavar="FIELD=V1,V2,...",
+    help="Values of a field; repeatable, the grid is their product.",
+)
 @technology_option
 @images_option
 @data_option
@@ -19,9 +26,17 @@ from qsim.cli.options import assignment, data_option, image_indices, images_opti
 @click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write all runs to this JSON file.")
 @json_option
 def command(
-    file: Path, machine: str, axes: tuple[str, ...], technology: str, images: str, data: Path | None, workers: int, out: Path | None, as_json: bool
+    file: Path,
+    machine: str,
+    axes: tuple[str, ...],
+    technology: str,
+    images: str,
+    data: Path | None,
+    workers: int,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
-    """Simulate one file on every combination of machine parameters. An impossible point becomes a row that says why.
+    r"""Simulate one file on every combination of machine parameters. An impossible point becomes a row that says why.
 
     \b
     Example:
@@ -48,7 +63,11 @@ def command(
     if as_json:
         rows = [
             {**point.values, "reason": point.reason}
-            | ({"cycles": point.result.cycles, "time_s": point.result.seconds, "energy_pj": point.result.energy.total_pj} if point.result else {})
+            | (
+                {"cycles": point.result.cycles, "time_s": point.result.seconds, "energy_pj": point.result.energy.total_pj}
+                if point.result
+                else {}
+            )
             for point in points
         ]
         click.echo(json.dumps(rows, indent=1))
