@@ -1,0 +1,80 @@
+"""Is the pyramid counted and searched exactly?"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from qsim.errors import FieldError
+from qsim.formats.pvq import best_scales, count_points, index_bits, nearest_points
+
+reals = st.floats(-1e3, 1e3, allow_nan=False).map(lambda value: round(value, 6))
+
+
+def points(dimensions: int, pulses: int) -> np.ndarray:
+    span = itertools.product(range(-pulses, pulses + 1), repeat=dimensions)
+    return np.array([point for point in span if sum(map(abs, point)) == pulses])
+
+
+@pytest.mark.parametrize(("n", "k"), itertools.product(range(1, 5), range(5)))
+def test_count_equals_enumeration(n, k):
+    assert count_points(n, k) == len(points(n, k))
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_count_equals_the_closed_form(n, k):
+    # By the number m of non-zero coordinates: choose them, their signs, and a composition of K into m parts.
+    assert count_points(n, k) == sum(2**m * math.comb(n, m) * math.comb(k - 1, m - 1) for m in range(1, min(n, k) + 1))
+
+
+def test_index_bits_number_every_point():
+    assert index_bits(8, 4) == 12  # 2,816 points: between 2^11 and 2^12
+    assert index_bits(1, 0) == 0
+
+
+@given(arrays(np.float64, (3, 4), elements=reals), st.integers(1, 5))
+def test_nearest_equals_brute_force(values, pulses):
+    found = nearest_points(values, pulses)
+    lattice = points(4, pulses)
+    for row, point in zip(values, found, strict=True):
+        total = np.abs(row).sum()
+        if total == 0:
+            assert not point.any()
+            continue
+        target = row / total * pulses
+        assert np.abs(point).sum() == pulses
+        assert np.sum((point - target) ** 2) <= np.min(np.sum((lattice - target) ** 2, axis=1)) + 1e-9
+
+
+@given(arrays(np.float64, (2, 50), elements=st.floats(allow_nan=False, allow_infinity=False)), st.integers(0, 200))
+def test_any_finite_row_gets_all_its_pulses(values, pulses):
+    found = nearest_points(values, pulses)
+    expected = np.where(np.any(values != 0, axis=1), pulses, 0)
+    assert np.array_equal(np.abs(found).sum(axis=1), expected)
+    assert np.all(found * np.sign(values) >= 0)
+
+
+@given(arrays(np.float64, (2, 6), elements=reals))
+def test_no_other_scale_is_nearer(values):
+    found = nearest_points(values, 7)
+    scales = best_scales(values, found)
+    error = np.sum((values - scales[:, None] * found) ** 2, axis=1)
+    for factor in (0.9, 1.1):
+        assert np.all(error <= np.sum((values - factor * scales[:, None] * found) ** 2, axis=1) + 1e-9)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [[np.nan]], [[np.inf]]])
+def test_bad_values_are_refused(values):
+    with pytest.raises(FieldError, match=r"pvq\.values"):
+        nearest_points(values, 3)
+
+
+def test_bad_sizes_are_refused():
+    with pytest.raises(FieldError, match=r"pvq\.dimensions"):
+        count_points(0, 1)
+    with pytest.raises(FieldError, match=r"pvq\.pulses"):
+        nearest_points([[1.0]], -1)
