@@ -8,7 +8,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -16,12 +15,3 @@ settings.register_profile(
 )
 settings.load_profile("qsim")
 
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_torch_thread() -> None:
-    """Keep torch on one thread if it is installed."""
-    try:
-        import torch
-    except ImportError:
-        return
-    torch.set_num_threads(1)

@@ -1,0 +1,86 @@
+"""Question: do errors, units and file writes keep their promises, whoever calls them?"""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qsim.actions import Access, Action
+from qsim.errors import FieldError, MissingExtra, QsimError, nearest
+from qsim.files import write_bytes_atomically
+from qsim.units import bits_to_bytes, cycles_to_ns, si
+
+
+def test_a_field_error_names_path_rule_value_and_the_nearest_legal_value() -> None:
+    error = FieldError(path="array.kind", rule="a PE kind", value="spars", legal=("dense", "sparse"))
+    assert str(error) == "array.kind must be a PE kind, not 'spars'; legal values: dense, sparse (did you mean 'sparse'?)"
+    assert error.exit_code == 2
+
+
+def test_nothing_is_suggested_when_nothing_is_near() -> None:
+    assert nearest("zzz", ("dense", "sparse")) == ""
+
+
+def test_a_missing_extra_names_the_install_command() -> None:
+    assert "pip install 'qsim-hw[report]'" in str(MissingExtra("report", "the HTML report"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 J"), (1.5e-6, "1.5 uJ"), (999.6, "1 kJ"), (2.5e-13, "0.25 pJ"), (12, "12 J"), (-3e3, "-3 kJ")]
+)
+def test_si_prefixes(value: float, text: str) -> None:
+    assert si(value, "J") == text
+
+
+@given(st.integers(0, 10**9))
+def test_bytes_hold_the_bits_and_no_byte_is_spare(bits: int) -> None:
+    assert 8 * (bits_to_bytes(bits) - 1) < bits <= 8 * bits_to_bytes(bits) or bits == 0
+
+
+def test_cycles_to_nanoseconds() -> None:
+    assert cycles_to_ns(800, 800e6) == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(("action", "capacity"), [(Action.SRAM_READ, 0), (Action.INT_ADD, 1024)])
+def test_capacity_belongs_to_sram_and_only_to_sram(action: Action, capacity: int) -> None:
+    with pytest.raises(FieldError, match="capacity_bytes"):
+        Access(unit="x", action=action, width_bits=32, capacity_bytes=capacity)
+
+
+def test_a_write_replaces_the_file_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    write_bytes_atomically(path, b"old")
+    write_bytes_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_bytes_atomically(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(QsimError, match="No space left"):
+        write_bytes_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kill_during_the_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_bytes_atomically(path, b"old")
+
+    def killed(source: str, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
