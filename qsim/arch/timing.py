@@ -14,22 +14,21 @@ from qsim.errors import FieldError
 class Timing:
     """Latencies in cycles; cycle 0 is the first cycle after ``start``.
 
-    ``scan_start_latency``: earliest broadcast of an item in the first activation row; ``pipeline_latency``: from the issue of an entry until its sum is in the
-    accumulator; ``drain_start_latency``: from the barrier until the first row is drained; ``drain_latency``: from the last row drained until the layer
-    is done.
+    ``scan_start_latency``: earliest broadcast of an item in the first activation row; ``pipeline_latency``: from the issue of an entry until
+    its sum is in the accumulator; ``drain_start_latency``: from the barrier until the first row is drained; ``drain_latency``: from the last row
+    drained until the layer is done.
     """
 
     scan_start_latency: int = 2
-    pipeline_latency: int = 4
-    drain_start_latency: int = 1
-    drain_latency: int = 3
+    pipeline_latency: int = 7
+    drain_start_latency: int = 2
+    drain_latency: int = 7
 
     def __post_init__(self) -> None:
-        if self.scan_start_latency < 1:
-            raise FieldError(path="timing.scan_start_latency", rule="at least 1", value=self.scan_start_latency)
-        for name in ("pipeline_latency", "drain_start_latency", "drain_latency"):
-            if getattr(self, name) < 0:
-                raise FieldError(path=f"timing.{name}", rule="at least 0", value=getattr(self, name))
+        least = {"scan_start_latency": 1, "pipeline_latency": 0, "drain_start_latency": 1, "drain_latency": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise FieldError(path=f"timing.{name}", rule=f"at least {minimum}", value=getattr(self, name))
 
 
 _ARRAY = Timing()
