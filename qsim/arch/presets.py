@@ -83,12 +83,15 @@ DENSE_DRAM = _variant(
     _DERIVED,
     array__kind="dense",
 )
+# Pulses have long tails: 8 bits hold those of every row that one scale serves well; 8 bits of gap fill the entry up to a power of two.
 PVQ_SRAM = _variant(
     EIE,
     "pvq-sram",
     "64 pyramid-vector PEs without multipliers, all pulses on chip",
     "derived from sparse-sram; the PE after Liguori, arXiv:1704.02681",
     array__kind="pvq",
+    array__code_bits=8,
+    array__index_bits=8,
 )
 SPARSE_RTL_1 = _variant(
     EIE,
@@ -100,7 +103,6 @@ SPARSE_RTL_1 = _variant(
     array__pes=1,
     array__local_rows=512,
     weights__bytes=64 * KIB,
-    weights__width_bits=8,
     pointers__bytes=4 * KIB,
     activations__bytes=4 * KIB,
 )

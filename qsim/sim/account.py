@@ -38,9 +38,9 @@ def units_of_pes(program: Program, leave: IntArray, cycles: int) -> list[UnitTim
 def units_of_transfers(fetch: Fetch, transfers: Transfers, drained: int, cycles: int) -> list[UnitTime]:
     """The DRAM channel, its two requesters and the decoder.
 
-    Channel: BUFFER_FULL while it serves nobody and the oldest tile not yet granted has no slot. Requester of weights: BUFFER_FULL likewise while
-    none of its own requests is served, CHANNEL_BUSY from arrival to grant. Requester of activations: CHANNEL_BUSY. Decoder: starved up to its last
-    tile.
+    Channel: BUFFER_FULL while it serves nobody and the oldest tile not yet granted has no slot. Requester of weights:
+    BUFFER_FULL likewise while none of its own requests is served, CHANNEL_BUSY from arrival to grant. Requester of activations:
+    CHANNEL_BUSY. Decoder: starved up to its last tile.
     """
     weights = int(np.sum(transfers.tile_fetched - transfers.tile_grant))
     starts = np.concatenate([transfers.tile_grant, transfers.input_grant, transfers.output_grant])

@@ -6,6 +6,7 @@ the shared DRAM channel is accounted for afterwards, cycle by cycle.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import simpy
@@ -13,7 +14,7 @@ import simpy
 from qsim.arch.architecture import ArbiterPolicy
 from qsim.formats.fixed import IntArray
 from qsim.results import Stall, UnitTime
-from qsim.sim.event_streams import Arbiter, Direct, Fifo, Process, StageLog, fork, stage
+from qsim.sim.event_streams import Arbiter, Direct, Fifo, Process, StageLog, fork, now, stage
 from qsim.sim.memory import HITS, MISSES, channel_constants, channel_service, channel_state
 from qsim.sim.program import Fetch, Program
 from qsim.sim.simulated import Simulated, Timeline, Transfers
@@ -70,13 +71,14 @@ class _Memory:
         for tile in range(self.fetch.tiles):
             if tile >= self.fetch.dram.buffers:
                 yield self.released[tile - self.fetch.dram.buffers]
-            self.issue_log[tile] = self.env.now
+            self.issue_log[tile] = now(self.env)
             request = (int(self.fetch.tile_address[tile]), int(self.fetch.tile_bytes[tile]))
             self.arbiter.request(WEIGHTS, request).callbacks.append(self._arrival(tile))
 
     def _arrival(self, tile: int) -> Callable[[simpy.Event], None]:
         def arrive(served: simpy.Event) -> None:
-            self.grant_log[tile], self.fetched_log[tile] = served.value
+            times: Any = served.value
+            self.grant_log[tile], self.fetched_log[tile] = times
             self.fetched[tile].succeed()
 
         return arrive
@@ -86,10 +88,10 @@ class _Memory:
         free = 0
         for tile, cycles in enumerate(self.fetch.tile_decode.tolist()):
             yield self.fetched[tile]
-            self.decoder.starved += self.env.now - free
+            self.decoder.starved += now(self.env) - free
             yield self.env.timeout(cycles)
             self.decoder.busy += cycles
-            free = self.env.now
+            free = now(self.env)
             self.ready_log[tile] = free
             self.ready[tile].succeed()
 
@@ -99,7 +101,7 @@ class _Memory:
             yield self.ready[tile]
             if last_item[tile] >= 0:
                 yield done[last_item[tile]]
-            self.release_log[tile] = self.env.now
+            self.release_log[tile] = now(self.env)
             self.released[tile].succeed()
 
     def move(self, address: IntArray, size: IntArray, log: list[tuple[int, int]]) -> Process:
@@ -133,15 +135,15 @@ class _Layer:
                 yield from self._wait(self.memory.ready[fetch.item_tile[item]], Stall.WEIGHTS_PENDING)
             yield from self._wait(self.inputs_ready, Stall.ACTIVATIONS_PENDING)
             yield from self._wait(env.process(fork(item, self.queues)), Stall.QUEUE_FULL)
-            log.broadcast.append(env.now)
+            log.broadcast.append(now(env))
         yield env.timeout(self.program.scan_tail)
         log.busy += self.program.scan_tail
-        log.end = env.now
+        log.end = now(env)
 
     def _wait(self, event: simpy.Event, reason: Stall) -> Process:
-        since = self.env.now
+        since = now(self.env)
         yield event
-        self.scan_log.stalled[reason] += self.env.now - since
+        self.scan_log.stalled[reason] += now(self.env) - since
 
     def pe(self, number: int) -> Process:
         """Pointer fetch and issue of one PE; ends when its last sum is in the accumulator."""
@@ -169,13 +171,13 @@ class _Layer:
             yield env.process(memory.move(memory.fetch.input_address, memory.fetch.input_bytes, memory.input_log))
         self.inputs_ready.succeed()
         yield env.all_of(units)
-        self.barrier = env.now
+        self.barrier = now(env)
         yield env.timeout(timing.drain_start_latency + self.program.drain_rows + timing.drain_latency)
-        self.drained = env.now
+        self.drained = now(env)
         if memory is not None:
             yield env.process(memory.move(memory.fetch.output_address, memory.fetch.output_bytes, memory.output_log))
         yield env.all_of(tiles)
-        self.cycles = env.now
+        self.cycles = now(env)
 
     def _last_items(self, fetch: Fetch) -> IntArray:
         """For each tile the last item that needs it or a tile before it, -1 if there is none [T]."""

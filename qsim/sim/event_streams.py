@@ -1,20 +1,28 @@
 """Ready/valid streams as SimPy processes: the readable definition of links, stages, forks, joins and arbiters.
 
-Time is an integer cycle; a transfer in cycle c is one event at time c. Both kinds of link have ``put``, ``get`` and ``room``, each an event that
-succeeds in the cycle in which it happens. Because a transfer only ever waits for other transfers, the order in which SimPy runs the events of one
-cycle cannot change a result; the arbiter, which chooses, therefore decides after all other events of its cycle.
+Time is an integer cycle; a transfer in cycle c is one event at time c. Both kinds of link have ``put``, ``get`` and ``room``,
+each an event that succeeds in the cycle in which it happens. Because a transfer only ever waits for other transfers, the order
+in which SimPy runs the events of one cycle cannot change a result; the arbiter, which chooses, therefore decides after all
+other events of its cycle.
 """
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import simpy
+from simpy.events import EventPriority
 
 from qsim.arch.architecture import Queue
 
 Process = Generator[simpy.Event, Any, None]
-LATE = 2  # after simpy's URGENT = 0 and NORMAL = 1: when everything else of the cycle has happened
+LATE = EventPriority(2)  # after simpy's URGENT = 0 and NORMAL = 1: when everything else of the cycle has happened
+
+
+def now(env: simpy.Environment) -> int:
+    """Return the current cycle."""
+    return int(env.now)
 
 
 class Link(Protocol):
@@ -77,7 +85,7 @@ class Fifo:
             event, item = self._putters.popleft()
             self._free -= 1
             event.succeed()
-            self._after(self._queue.forward_latency, lambda item=item: self._items.append(item))
+            self._after(self._queue.forward_latency, partial(self._items.append, item))
         while self._getters and self._items:
             self._getters.popleft().succeed(self._items.popleft())
             self._after(self._queue.return_latency, self._release)
@@ -155,13 +163,13 @@ def stage(
     free = -1
     for item, cycles in enumerate(service):
         yield source.get()
-        log.begin.append(env.now)
-        log.starved += env.now - free
+        log.begin.append(now(env))
+        log.starved += now(env) - free
         yield env.timeout(cycles)
         log.busy += cycles
         if sink is not None:
             yield sink.put(item)
-        free = env.now
+        free = now(env)
         log.leave.append(free)
         on_leave(item)
 
@@ -183,16 +191,15 @@ def join(sources: Sequence[Fifo]) -> Process:
 
 
 class Arbiter:
-    """One server, several requesters: a request arrives one cycle after it was issued and the grant is decided after all arrivals of the cycle.
+    """One server, several requesters: a request arrives one cycle after it was issued and the grant is decided after all
+    arrivals of the cycle.
 
-    ``priority``: requesters in order of precedence, or None for round robin (the next after the one last granted; requester 0 is first at the
-    start). ``serve(grant, request)`` returns the cycle in which the service ends, at least one later; the server can grant again in that
-    cycle. Each requester is served in the order in which its requests arrive.
+    ``priority``: requesters in order of precedence, or None for round robin (the next after the one last granted; requester 0
+    is first at the start). ``serve(grant, request)`` returns the cycle in which the service ends, at least one later; the
+    server can grant again in that cycle. Each requester is served in the order in which its requests arrive.
     """
 
-    def __init__(
-        self, env: simpy.Environment, requesters: int, priority: Sequence[int] | None, serve: Callable[[int, Any], int]
-    ) -> None:
+    def __init__(self, env: simpy.Environment, requesters: int, priority: Sequence[int] | None, serve: Callable[[int, Any], int]) -> None:
         self._env = env
         self._priority = priority
         self._serve = serve
@@ -225,7 +232,7 @@ class Arbiter:
             return
         self._last = waiting[0]
         request, served = self._pending[self._last].popleft()
-        grant = self._env.now
+        grant = now(self._env)
         end = self._serve(grant, request)
         self._busy = True
 

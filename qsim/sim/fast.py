@@ -6,8 +6,9 @@ For item n, with A the broadcast, B the pop from the queue and I the begin of th
     B[p, n] = max(A[n] + forward_latency, I[p, n-1])
     I[p, n] = max(B[p, n] + 1, I[p, n-1] + service[p, n-1])
 
-Only max over p of B is ever looked back at, so one number an item and two numbers a PE are the whole state. With DRAM the recurrence runs tile
-by tile, between grants of the channel. ``python -m qsim.sim.fast`` compiles the kernels into numba's cache on disk.
+Only max over p of B is ever looked back at, so one number an item and two numbers a PE are the whole state. With DRAM the
+recurrence runs tile by tile, between grants of the channel. ``python -m qsim.sim.fast`` compiles the kernels into numba's cache
+on disk.
 """
 
 import numpy as np
@@ -30,9 +31,9 @@ def broadcast_items(  # type: ignore[no-untyped-def]  # numba infers one signatu
 ):
     """Run the items ``span[0]`` to ``span[1]``; return the last broadcast cycle.
 
-    ``ready``: cycles from which weights and input are there; ``queue``: depth, forward and return latency; ``newest_pop`` [N]: max over PEs of
-    the pop of each item; ``issue``, ``leave`` [P]: state of the PEs; ``stalls``: cycles the scan waited for weights, input, queues. The logs are
-    None or take every cycle.
+    ``ready``: cycles from which weights and input are there; ``queue``: depth, forward and return latency; ``newest_pop`` [N]:
+    max over PEs of the pop of each item; ``issue``, ``leave`` [P]: state of the PEs; ``stalls``: cycles the scan waited for
+    weights, input, queues. The logs are None or take every cycle.
     """
     depth, forward, back = queue[0], queue[1], queue[2]
     pes = issue.shape[0]

@@ -24,8 +24,8 @@ NEVER = 1 << 62
 def chain(offer: Sequence[int], service: Sequence[Sequence[int]], links: Sequence[Queue | None]) -> tuple[IntArray, IntArray]:
     """Return begin and leave [S, N] of S stages in a row.
 
-    ``offer`` [N]: the earliest cycle in which the first stage can begin each item; ``service`` [S, N]; ``links`` [S - 1]: the queue between a
-    stage and the next, None for a direct hand-over. The last stage is never blocked.
+    ``offer`` [N]: the earliest cycle in which the first stage can begin each item; ``service`` [S, N]; ``links`` [S - 1]: the
+    queue between a stage and the next, None for a direct hand-over. The last stage is never blocked.
     """
     stages, items = len(service), len(offer)
     if len(links) != max(0, stages - 1):
@@ -61,7 +61,7 @@ def fork(gap: Sequence[int], service: Sequence[Sequence[int]], queue: Queue) -> 
         if item >= queue.depth:
             leave[item] = max(leave[item], begin[:, item - queue.depth].max(initial=0) + queue.return_latency)
         begin[:, item] = np.maximum(leave[item] + queue.forward_latency, free)
-        free = begin[:, item] + [branch[item] for branch in service]
+        free = begin[:, item] + np.array([branch[item] for branch in service], dtype=np.int64)
     return leave, begin
 
 

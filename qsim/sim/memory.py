@@ -1,12 +1,13 @@
 """The DRAM channel as one pure integer function.
 
-The channel serves one request at a time. A request granted in cycle ``grant`` pays the latency once and then moves its aligned bursts one
-after the other. A burst needs its row open in its bank: a miss costs ``row_miss_cycles`` first. Refresh window k (k >= 1) is the
-``refresh_cycles`` cycles from ``k * refresh_interval``: no burst (with the opening of its row) overlaps one, and each window closes all rows.
-The request ends, and its data can be used, in the cycle after its last burst. Phase of the refresh and open rows start anew with each layer.
+The channel serves one request at a time. A request granted in cycle ``grant`` pays the latency once and then moves its aligned
+bursts one after the other. A burst needs its row open in its bank: a miss costs ``row_miss_cycles`` first. Refresh window k (k
+>= 1) is the ``refresh_cycles`` cycles from ``k * refresh_interval``: no burst (with the opening of its row) overlaps one, and
+each window closes all rows. The request ends, and its data can be used, in the cycle after its last burst. Phase of the refresh
+and open rows start anew with each layer.
 
-``channel_service`` is plain Python on integers and one numpy array, so that the event engine calls it as it is and the fast engine compiles the
-very same function.
+``channel_service`` is plain Python on integers and one numpy array, so that the event engine calls it as it is and the fast
+engine compiles the very same function.
 """
 
 import numpy as np

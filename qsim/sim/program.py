@@ -24,9 +24,10 @@ ServiceArray = npt.NDArray[np.uint32]
 class Fetch:
     """What a layer moves over the DRAM channel.
 
-    ``item_tile`` [N], never falling: the tile that holds the weights of each item. ``tile_address``, ``tile_bytes`` [T]: the request of
-    each tile. ``tile_decode`` [T]: cycles of the entropy decoder for each tile, all 0 without a decoder. ``input_address``, ``input_bytes``: the
-    requests that bring the layer's input (empty unless it comes from DRAM), ``output_address``, ``output_bytes``: those that write its output.
+    ``item_tile`` [N], never falling: the tile that holds the weights of each item. ``tile_address``, ``tile_bytes`` [T]: the
+    request of each tile. ``tile_decode`` [T]: cycles of the entropy decoder for each tile, all 0 without a decoder.
+    ``input_address``, ``input_bytes``: the requests that bring the layer's input (empty unless it comes from DRAM),
+    ``output_address``, ``output_bytes``: those that write its output.
     """
 
     dram: Dram
@@ -69,9 +70,9 @@ class Fetch:
 class Program:
     """One layer with one input on one machine.
 
-    ``scan_empty`` [N]: all-zero activation rows passed before each item; ``scan_tail``: those after the last one. ``service`` [P, N]: cycles
-    each item keeps the issue stage of each PE, at least 1 (stored item after item, because the fast engine is vectorised over PEs).
-    ``drain_rows``: rows of P outputs to drain.
+    ``scan_empty`` [N]: all-zero activation rows passed before each item; ``scan_tail``: those after the last one. ``service``
+    [P, N]: cycles each item keeps the issue stage of each PE, at least 1 (stored item after item, because the fast engine is
+    vectorised over PEs). ``drain_rows``: rows of P outputs to drain.
     """
 
     name: str
@@ -87,7 +88,9 @@ class Program:
         _freeze(self, "scan_empty", np.int64, 1, "program.scan_empty")
         _at_least(self.scan_empty, 0, "program.scan_empty")
         if self.service.ndim != 2 or self.service.dtype != np.uint32 or not len(self.service):
-            raise FieldError(path="program.service", rule="uint32 [P, N] with P at least 1", value=f"{self.service.dtype} {self.service.shape}")
+            raise FieldError(
+                path="program.service", rule="uint32 [P, N] with P at least 1", value=f"{self.service.dtype} {self.service.shape}"
+            )
         check_shape(self.service, (self.pes, self.items), "program.service")
         _at_least(self.service, 1, "program.service")
         by_item = np.ascontiguousarray(self.service.T)

@@ -1,4 +1,6 @@
-"""Random programs over the whole range of what a program can be: for compiling the kernels, and for tests of one engine against the other."""
+"""Random programs over the whole range of what a program can be: for compiling the kernels, and for tests of one engine against
+the other.
+"""
 
 from collections.abc import Iterator
 
@@ -30,7 +32,7 @@ def random_program(rng: np.random.Generator, *, with_memory: bool) -> Program:
         timing=Timing(
             scan_start_latency=int(rng.integers(1, 5)),
             pipeline_latency=int(rng.integers(0, 6)),
-            drain_start_latency=int(rng.integers(0, 3)),
+            drain_start_latency=int(rng.integers(1, 3)),
             drain_latency=int(rng.integers(0, 4)),
         ),
         scan_empty=rng.integers(0, int(rng.choice([1, 3, 12])), items),

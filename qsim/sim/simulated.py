@@ -24,8 +24,8 @@ class Timeline:
 class Transfers:
     """The cycles of every DRAM request; all arrays empty without DRAM.
 
-    ``tile_*`` [T]: request issued, granted by the arbiter, wholly fetched, decoded and usable, slot free again. ``input_*`` and ``output_*``: the
-    same for the requests of the layer's input and output.
+    ``tile_*`` [T]: request issued, granted by the arbiter, wholly fetched, decoded and usable, slot free again. ``input_*`` and
+    ``output_*``: the same for the requests of the layer's input and output.
     """
 
     tile_issue: IntArray
@@ -43,8 +43,9 @@ class Transfers:
 class Simulated:
     """One layer, simulated.
 
-    ``scan_end``: the scan has passed the last row. ``barrier``: every sum is in its accumulator. ``drained``: the last output is written.
-    ``cycles``: the layer's length, DRAM writes included. ``units`` and ``events``: see docs/timing.md. ``timeline`` is None unless asked for.
+    ``scan_end``: the scan has passed the last row. ``barrier``: every sum is in its accumulator. ``drained``: the last output
+    is written. ``cycles``: the layer's length, DRAM writes included. ``units`` and ``events``: see docs/timing.md. ``timeline``
+    is None unless asked for.
     """
 
     cycles: int

@@ -1,0 +1,92 @@
+"""What a layer's weights take in DRAM: exact bits of every column, and the symbols that the entropy decoder has to decode.
+
+=========  =========================================================================================================
+machine    bits of a column
+=========  =========================================================================================================
+dense      rows * weight_bits: the weights as they are
+codebook   rows * code_bits; with a decoder their Huffman codes
+sparse     entries * entry_bits + P pointers; with a decoder the Huffman codes of codes, gaps and, instead of pointers,
+pvq        entry counts of each PE (the decoder adds them up into pointers)
+=========  =========================================================================================================
+
+Huffman codes are optimal for the layer under the decoder's ``max_code_bits``; their tables of code lengths travel with the
+codebook, the row scales and the biases in the first tile.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsim.arch.architecture import Architecture, PEKind
+from qsim.encode.interleave import interleave
+from qsim.errors import UnsupportedProgram
+from qsim.formats.fixed import IntArray
+from qsim.formats.huffman import MAX_ALPHABET, MAX_LENGTH, CanonicalHuffman
+from qsim.formats.layer import Form, ScalarCoded
+from qsim.sim.pe import PE_VARIANTS
+from qsim.sim.pe.work import Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ColumnTraffic:
+    """``bits`` [cols] and ``symbols`` [cols] of each column in DRAM, and the bits of the code tables."""
+
+    bits: IntArray
+    symbols: IntArray
+    table_bits: int
+
+
+def column_traffic(form: Form, work: Work, machine: Architecture, layer: str) -> ColumnTraffic:
+    """Return what each column of a layer takes in DRAM."""
+    if machine.decoder is not None:
+        return _coded(form, work, machine, layer)
+    bits = work.entries.sum(axis=0) * machine.array.entry_bits
+    if PE_VARIANTS[machine.array.kind].pointers:
+        bits = bits + machine.array.pes * machine.pointers.width_bits
+    return ColumnTraffic(bits=bits, symbols=np.zeros_like(bits), table_bits=0)
+
+
+def _coded(form: Form, work: Work, machine: Architecture, layer: str) -> ColumnTraffic:
+    streams = _symbols(form, work, machine, layer)
+    total = ColumnTraffic(bits=np.zeros(form.cols, dtype=np.int64), symbols=np.zeros(form.cols, dtype=np.int64), table_bits=0)
+    for symbols, column, alphabet in streams:
+        lengths, table = _lengths(symbols, alphabet, machine, layer)
+        bits = np.bincount(column, lengths[symbols], minlength=form.cols).astype(np.int64)
+        total = ColumnTraffic(
+            bits=total.bits + bits,
+            symbols=total.symbols + np.bincount(column, minlength=form.cols),
+            table_bits=total.table_bits + table,
+        )
+    return total
+
+
+def _lengths(symbols: IntArray, alphabet: int, machine: Architecture, layer: str) -> tuple[IntArray, int]:
+    assert machine.decoder is not None
+    counts = np.bincount(symbols, minlength=alphabet)
+    limit = min(machine.decoder.max_code_bits, MAX_LENGTH)
+    occurring = int(np.count_nonzero(counts))
+    if occurring > 1 << limit or alphabet > MAX_ALPHABET:
+        rule = f"enough for the {occurring} symbols of {layer}"
+        raise UnsupportedProgram(path="decoder.max_code_bits", rule=rule, value=machine.decoder.max_code_bits)
+    code = CanonicalHuffman.from_counts(counts, limit)
+    return code.lengths, code.table_bits
+
+
+def _symbols(form: Form, work: Work, machine: Architecture, layer: str) -> list[tuple[IntArray, IntArray, int]]:
+    """Return each stream as its symbols, the column of each symbol, and the size of its alphabet."""
+    array = machine.array
+    if array.kind is PEKind.DENSE:
+        raise UnsupportedProgram(path="decoder", rule="absent on a dense machine, whose weights are not coded", value=machine.decoder)
+    if array.kind is PEKind.CODEBOOK:
+        assert isinstance(form, ScalarCoded)
+        codes = form.codes.T.astype(np.int64)
+        return [(codes.ravel(), np.repeat(np.arange(form.cols), form.rows), len(form.codebook))]
+    image = interleave(form, pes=array.pes, index_bits=array.index_bits, code_bits=array.code_bits)
+    column = np.repeat(np.tile(np.arange(form.cols), array.pes), work.entries.ravel())
+    lowest = 0 if image.table is not None else -(1 << (array.code_bits - 1))
+    counts = work.entries.ravel()
+    return [
+        (image.codes - lowest, column, 1 << array.code_bits),
+        (image.gaps, column, 1 << array.index_bits),
+        (counts, np.tile(np.arange(form.cols), array.pes), int(counts.max(initial=0)) + 1),
+    ]
