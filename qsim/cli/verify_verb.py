@@ -1,0 +1,105 @@
+"""``qsim verify``: real inputs through the RTL, compared with SimPy, numba and PyTorch."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from qsim.cli.options import data_option, image_indices, json_option
+
+if TYPE_CHECKING:
+    from qsim.verify import Check
+
+
+@click.command("verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--machine", "-m", default="sparse-rtl-4", show_default=True, metavar="NAME|FILE", help="Machine that the RTL is made for.")
+@click.option("--layers", metavar="NAME,...", help="Layers to run; all by default.")
+@click.option("--images", default="0", show_default=True, metavar="RANGE", help="Test images to run: 7, 3,14,15 or 0:10 (end excluded).")
+@click.option(
+    "--build",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/rtl"),
+    show_default=True,
+    help="Built models, by content.",
+)
+@data_option
+@json_option
+def command(file: Path, machine: str, layers: str | None, images: str, build: Path, data: Path | None, as_json: bool) -> None:
+    r"""Run real inputs through the generated RTL under Verilator and compare bits and cycles with SimPy, numba and PyTorch.
+
+    Exit status 1 if anything differs.
+
+    \b
+    Example:
+      qsim verify lenet.qsz -m sparse-rtl-8 --images 0:3
+    """
+    import numpy as np
+
+    from qsim.arch.machine_file import load_machine
+    from qsim.cli.console import console, echo_json, progress
+    from qsim.errors import DataError
+    from qsim.model.compressed import CompressedModel
+    from qsim.verify import verify
+    from workloads.mnist import load_test
+
+    model, test, indices = CompressedModel.load(file), load_test(data), image_indices(images)
+    if any(not 0 <= index < len(test) for index in indices):
+        raise DataError(path="--images", rule=f"0 to {len(test) - 1}", value=images)
+    with progress() as report:
+        checks = verify(
+            model,
+            load_machine(machine),
+            test.images[list(indices)].astype(np.int64),
+            indices,
+            build_dir=build,
+            layers=layers.split(",") if layers else None,
+            progress=report,
+        )
+    if as_json:
+        echo_json([dataclasses.asdict(check) | {"agree": check.agree} for check in checks])
+    else:
+        console().print(verify_table(checks, machine))
+    if not all(check.agree for check in checks):
+        sys.exit(1)
+
+
+def verify_table(checks: Sequence["Check"], machine: str) -> Table:
+    """Build the table that puts RTL, SimPy, numba and PyTorch side by side."""
+    from qsim.cli.console import table
+
+    columns = (
+        "layer",
+        "image",
+        "cycles RTL",
+        "SimPy",
+        "numba",
+        "transfers compared",
+        "differ",
+        "outputs compared",
+        "differ (numpy)",
+        "(PyTorch)",
+        "",
+    )
+    cells = [
+        (
+            check.layer,
+            check.image,
+            f"{check.cycles_rtl:,}",
+            f"{check.cycles_event:,}",
+            f"{check.cycles_fast:,}",
+            f"{check.items:,}",
+            check.item_differences,
+            check.outputs,
+            check.output_differences_numpy,
+            "-" if check.output_differences_torch is None else check.output_differences_torch,
+            "equal" if check.agree else f"DIFFERENT {check.first_difference}",
+        )
+        for check in checks
+    ]
+    caption = "A transfer is the cycle in which an activation is broadcast, leaves a queue, begins and ends in a PE."
+    return table(f"RTL of {machine}, SimPy, numba and PyTorch", columns, cells, caption=caption)
