@@ -116,7 +116,7 @@ def load_mnist(folder: Path | None = None) -> Mnist:
 
 
 def load_test(folder: Path | None = None) -> Split:
-    """Return only the test set of :func:`load_mnist`: all that a finished network is run on."""
+    """Return only the test split, with the checks of :func:`load_mnist`."""
     return _load_pair(SHIPPED if folder is None else folder, "t10k", check=folder is None)
 
 

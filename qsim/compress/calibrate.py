@@ -20,7 +20,7 @@ from qsim.compress.shared import FormatLimits, Quantised, SharedWeights
 from qsim.compress.task import LayerLike, TaskLike
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, FloatArray, best_fraction
-from qsim.formats.layer import Pyramid
+from qsim.formats.layer import Form, Pyramid
 from qsim.model.compressed import QuantisedLayer
 from qsim.model.graph import Activation, FullyConnected
 
@@ -89,6 +89,7 @@ def _fix_layer(
     )
     results = values @ weight.T + bias
     seen = np.maximum(results, 0) if layer.activation is Activation.RELU else results
+    _check_pulses(how, layer.name, form, np.abs(values) / source.lsb)
     accumulator = FixedFormat(how.accumulator_bits, source.fraction + form.weight_format.fraction)
     total = accumulator.fraction + (form.scale_format.fraction if isinstance(form, Pyramid) else 0)
     bias_format = FixedFormat(how.bias_bits, min(best_fraction(bias, how.bias_bits), total))
@@ -103,3 +104,12 @@ def _fix_layer(
         accumulator_format=accumulator,
     )
     return QuantisedLayer(node=node, form=form, bias=bias_format.quantise(bias))
+
+
+def _check_pulses(how: FixedPoint, name: str, form: Form, magnitudes: FloatArray) -> None:
+    """Pulses are whole numbers, so their fraction cannot be lowered to make the sums fit."""
+    limit = 2.0 ** (how.accumulator_bits - 1)
+    largest = float((magnitudes @ np.abs(form.reconstruct()).T).max(initial=0.0)) if isinstance(form, Pyramid) else 0.0
+    if largest > limit:
+        bits = how.accumulator_bits + int(np.ceil(np.log2(largest / limit)))
+        raise RecipeError(path="fixed_point.accumulator_bits", rule=f"at least {bits} for the pulses of {name}", value=how.accumulator_bits)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from qsim.compress.network import Backpropagation, Layout, Samples, error_count
 from qsim.compress.shared import Quantised
-from qsim.compress.task import Progress, silent
 from qsim.compress.train import batches, training_arithmetic
 from qsim.errors import RecipeError
+from qsim.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

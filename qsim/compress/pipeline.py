@@ -16,10 +16,11 @@ from qsim.compress.prune import prune
 from qsim.compress.quality import Errors, integer_errors
 from qsim.compress.recipe import Recipe
 from qsim.compress.shared import QuantiserInput
-from qsim.compress.task import DataLike, FloatState, Progress, TaskLike, silent
+from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
 from qsim.model.graph import Graph
+from qsim.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ def compress_in_stages(
         layers=layers,
         recipe_text=recipe.text,
         weight_source=weight_source,
+        options=recipe.encode,
     )
     errors["fixed point"] = integer_errors(model, data.validation)
     progress("fixed point", 1, 1)

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from qsim.compress.masks import BoolArray, kept_count, lamp_mask, magnitude_mask
 from qsim.compress.network import Layout, Samples
-from qsim.compress.task import Progress, silent
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
+from qsim.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Recipes: what is done to a network, as a TOML file.
 
 Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.prune.PRUNERS` and
-:data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[finetune]`` and
-``[fixed_point]`` may be left out. A field that does not exist is an error, never ignored.
+:data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[finetune]``,
+``[fixed_point]`` and ``[encode]`` may be left out. A field that does not exist is an error, never ignored.
 """
 
 import tomllib
@@ -15,10 +15,11 @@ from qsim.compress.prune import PRUNERS, NoPruning, Pruning
 from qsim.compress.quantizers import QUANTIZERS, Quantiser
 from qsim.compress.tables import convert, read_table, read_variant, subtable
 from qsim.errors import RecipeError, nearest
+from qsim.formats.symbols import EncodeOptions
 
 FOLDER = Path(__file__).parent / "recipes"
-TABLES = ("prune", "quantise", "finetune", "fixed_point")
-FIELDS = ("name", "summary", "seed", *TABLES)
+TABLES = ("prune", "quantise", "finetune", "fixed_point", "encode")
+FIELDS = ("name", "description", "seed", *TABLES)
 
 RECIPES: dict[str, Path] = {
     name: FOLDER / f"{name}.toml" for name in ("deep-compression", "smallest", "eie", "codebook", "pvq", "dense-16b")
@@ -34,7 +35,8 @@ class Recipe:
     prune: Pruning = field(default_factory=NoPruning)
     finetune: FineTuning = field(default_factory=FineTuning)
     fixed_point: FixedPoint = field(default_factory=FixedPoint)
-    summary: str = ""
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    description: str = ""
     seed: int = 0
     text: str = ""
 
@@ -60,12 +62,13 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
             raise RecipeError(f"{name} is missing in {where}")
     return Recipe(
         name=convert(str, table["name"], "name"),
-        summary=convert(str, table.get("summary", ""), "summary"),
+        description=convert(str, table.get("description", ""), "description"),
         seed=convert(int, table.get("seed", 0), "seed"),
         prune=read_variant(PRUNERS, {"method": "none", **subtable(table, "prune")}, "prune"),
         quantise=read_variant(QUANTIZERS, subtable(table, "quantise"), "quantise"),
         finetune=read_table(FineTuning, subtable(table, "finetune"), "finetune"),
         fixed_point=read_table(FixedPoint, subtable(table, "fixed_point"), "fixed_point"),
+        encode=read_table(EncodeOptions, subtable(table, "encode"), "encode"),
         text=text,
     )
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from qsim.compress.masks import BoolArray
 from qsim.compress.network import Layout, Samples
-from qsim.compress.task import Progress
 from qsim.formats.layer import Form
+from qsim.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,8 @@ def read_variant(variants: Variant, table: Mapping[str, Any], path: str) -> Any:
 
 def convert(hint: Any, value: Any, path: str) -> Any:
     """Return ``value`` as the type ``hint``: bool, int, float (integers allowed), str, an enumeration or a tuple of one type."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # "int | None": absent means None, TOML has no null
+        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise RecipeError(path=path, rule="a list", value=value)

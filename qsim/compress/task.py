@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from qsim.formats.fixed import FixedFormat
 from qsim.model.graph import Activation
-from qsim.progress import Progress as Progress
-from qsim.progress import silent as silent
 
 FloatState = dict[str, npt.NDArray[np.float32]]
 

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from qsim.compress.network import Backpropagation, Layout, Samples, error_count
-from qsim.compress.task import DataLike, FloatState, Progress, TaskLike, silent
+from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import RecipeError
+from qsim.progress import Progress, silent
 
 # The shipped reference. Of seeds 0, 1 and 2 the one with the fewest validation errors (1.30, 1.12, 1.24 %).
 REFERENCE_EPOCHS = 30
