@@ -1,6 +1,5 @@
 """From a layer and a machine to a :class:`Program`: what depends on the weights is prepared once and used for every input."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +11,7 @@ from qsim.arch.timing import TIMINGS
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
+from qsim.progress import Progress, silent
 from qsim.results import LayerResult
 from qsim.sim.counts import LayerTotals, layer_counts
 from qsim.sim.layout import cut_tiles, entries_per_row, pointers_of, rows_of_tiles, rows_touched
@@ -207,13 +207,13 @@ def lower(layer: QuantisedLayer, machine: Architecture, *, first: bool = False, 
     return lowered
 
 
-def lower_model(model: CompressedModel, machine: Architecture, progress: Callable[[str], None] | None = None) -> tuple[LoweredLayer, ...]:
+def lower_model(model: CompressedModel, machine: Architecture, progress: Progress = silent) -> tuple[LoweredLayer, ...]:
     """Prepare every layer; without DRAM the weights of all layers must fit on chip together."""
+    count = len(model.layers)
     lowered = []
     for index, layer in enumerate(model.layers):
-        if progress is not None:
-            progress(f"lowering {layer.node.name}")
-        lowered.append(lower(layer, machine, first=index == 0, last=index == len(model.layers) - 1))
+        lowered.append(lower(layer, machine, first=index == 0, last=index == count - 1))
+        progress("prepare", index + 1, count)
     if machine.dram is None:
         _check_memories(lowered, machine)
     return tuple(lowered)

@@ -107,9 +107,14 @@ def _pe(unit: str, start: IntArray, end: IntArray) -> list[Span]:
 
 
 def _transfers(fetch: Fetch, transfers: Transfers) -> Iterator[Span]:
-    for tile in range(fetch.tiles): yield _span("dram", transfers.tile_grant[tile], transfers.tile_fetched[tile], "busy", f"tile
-    {tile}") if fetch.decoded: start = transfers.tile_ready[tile] - fetch.tile_decode[tile] yield _span("decoder", start,
-    transfers.tile_ready[tile], "busy", f"tile {tile}") yield _span(f"slot.{tile % fetch.dram.buffers}",
-    transfers.tile_issue[tile], transfers.tile_release[tile], "busy", f"tile {tile}") for label, grants, ends in (("input",
-    transfers.input_grant, transfers.input_end), ("output", transfers.output_grant, transfers.output_end)): for grant, end in
-    zip(grants.tolist(), ends.tolist(), strict=True): yield _span("dram", grant, end, "busy", label)
+    for tile in range(fetch.tiles):
+        yield _span("dram", transfers.tile_grant[tile], transfers.tile_fetched[tile], "busy", f"tile {tile}")
+        if fetch.decoded:
+            start = transfers.tile_ready[tile] - fetch.tile_decode[tile]
+            yield _span("decoder", start, transfers.tile_ready[tile], "busy", f"tile {tile}")
+        slot = f"slot.{tile % fetch.dram.buffers}"
+        yield _span(slot, transfers.tile_issue[tile], transfers.tile_release[tile], "busy", f"tile {tile}")
+    moves = (("input", transfers.input_grant, transfers.input_end), ("output", transfers.output_grant, transfers.output_end))
+    for label, grants, ends in moves:
+        for grant, end in zip(grants.tolist(), ends.tolist(), strict=True):
+            yield _span("dram", grant, end, "busy", label)
