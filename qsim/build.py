@@ -1,7 +1,8 @@
 """A workload and a recipe to a `.qsz` file, made once and reused by content.
 
-The key of a finished file is a hash of everything it depends on: the recipe's text, the float weights, the training data, the version of torch, and
-the source of the rooms that make it. Names and times play no part, so a file is never reused for something else and never made twice.
+The key of a finished file is a hash of everything it depends on: the recipe's text, the float weights, the training data, the version
+of torch, and the source of the rooms that make it. Names and times play no part, so a file is never reused for something else and
+never made twice.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """A file and a machine to a result: simulate, count, price.
 
-Activations come from real inference of the file's own integers on the given images; nothing here reads more than the `.qsz` file, the images,
-the machine and the technology. No PyTorch.
+Activations come from real inference of the file's own integers on the given images; nothing here reads more than the `.qsz` file,
+the images, the machine and the technology. No PyTorch.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from qsim.energy.loader import load_technology
 from qsim.energy.technology import Technology
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
-from qsim.progress import Progress
+from qsim.progress import Progress, silent
 from qsim.results import Quality, RunResult, Source
 from qsim.sim.model import simulate_model
 from qsim.sim.semantics import infer
@@ -34,6 +34,11 @@ class Loaded:
     file_bytes: int
     hash: str
     quality: Quality | None
+
+    @property
+    def name(self) -> str:
+        """The name of the recipe that made it."""
+        return recipe_name(self.model)
 
 
 def load_file(path: Path, test: Split | None) -> Loaded:
@@ -78,20 +83,25 @@ def run_model(
     test: Split,
     engine: str = "fast",
     trace: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> RunResult:
     """Simulate the ``images`` (indices into the test set) on ``machine`` and price the counts in ``technology``.
 
-    With ``trace`` the layer that takes most cycles is traced for the first image. Raises :class:`DataError` for an index outside the test set,
-    :class:`UnsupportedProgram` if the model does not fit the machine.
+    With ``trace`` the layer that takes most cycles is traced for the first image. Raises :class:`DataError` for an index outside the
+    test set, :class:`UnsupportedProgram` if the model does not fit the machine.
     """
     model = loaded.model
     _check_features(model, test)
     outside = [index for index in images if not 0 <= index < len(test)]
     if outside or not images:
         raise DataError(path="images", rule=f"one or more of 0 to {len(test) - 1}", value=outside or "none")
-    simulated = simulate_model(model, machine, test.images[list(images)].astype(np.int64), engine=engine, trace=trace, progress=progress)
-    recipe = recipe_name(model)
+    values = test.images[list(images)].astype(np.int64)
+
+    def tell(stage: str, done: int, total: int) -> None:
+        progress(f"{machine.name}, {loaded.name}: {stage}", done, total)
+
+    simulated = simulate_model(model, machine, values, engine=engine, trace=trace, progress=tell)
+    recipe = loaded.name
     return RunResult(
         workload=Source(name=model.graph.name, hash=_text_hash(repr(model.graph))),
         model=Source(name=f"{model.graph.name} {recipe}", hash=loaded.hash),

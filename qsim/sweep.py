@@ -1,7 +1,7 @@
 """A grid of machines: one file simulated on every combination of parameter values.
 
-One impossible point does not kill a sweep: it becomes a row with its reason. Points run in parallel processes through dask, which takes the same
-call to a cluster.
+One impossible point does not kill a sweep: it becomes a row with its reason. Points run in parallel processes through dask, which takes
+the same call to a cluster.
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """The proof: the same layers and inputs in RTL, SimPy, numba and PyTorch, compared bit for bit and cycle for cycle.
 
-The four are independent: the RTL is generated from the machine and runs under Verilator; the two engines simulate the lowered program; the outputs are
-those of the numpy definition and, where torch is installed, of the PyTorch reference. Nothing is assumed equal here; every difference is
-counted and the first one is named.
+The four are independent: the RTL is generated from the machine and runs under Verilator; the two engines simulate the lowered program;
+the outputs are those of the numpy definition and, where torch is installed, of the PyTorch reference. Nothing is assumed equal here; every
+difference is counted and the first one is named.
 """
 
 import importlib.util
@@ -33,8 +33,8 @@ class Check:
     """One layer with one input in all four descriptions.
 
     ``cycles_*``: the layer's length in each; ``items``: transfers whose cycles were compared (every broadcast, pop, issue and leave);
-    ``item_differences``: how many of them differ in any pair; ``outputs``: numbers compared bit for bit; ``output_differences_*``: how many differ
-    from the RTL's; None for PyTorch where torch is not installed. ``values``: the RTL's outputs.
+    ``item_differences``: how many of them differ in any pair; ``outputs``: numbers compared bit for bit; ``output_differences_*``: how many
+    differ from the RTL's; None for PyTorch where torch is not installed. ``values``: the RTL's outputs.
     """
 
     layer: str

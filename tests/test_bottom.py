@@ -76,10 +76,10 @@ def test_a_kill_during_the_write_leaves_the_old_file(tmp_path: Path, monkeypatch
     path = tmp_path / "file"
     write_bytes_atomically(path, b"old")
 
-    def killed(source: str, target: Path) -> None:
+    def killed(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         write_bytes_atomically(path, b"new")
     assert path.read_bytes() == b"old"
