@@ -28,7 +28,7 @@ LPDDR3_1600_AT_800_MHZ = Dram(
     banks=8,
     refresh_interval=3120,
     refresh_cycles=104,
-    tile_bytes=16 * KIB,
+    tile_bytes=4 * KIB,
 )
 
 EIE = Architecture(
@@ -63,8 +63,8 @@ SPARSE_HUFFMAN_DRAM = _variant(
     _DERIVED,
     weights__bytes=1 * KIB,
     dram=LPDDR3_1600_AT_800_MHZ,
-    # 6.4 GB/s bring 64 bits a cycle; a Huffman symbol of these streams has about 4 bits: 16 symbols a cycle keep up with the channel.
-    decoder=Decoder(symbols_per_cycle=16),
+    # The channel brings 64 bits a cycle and a Huffman symbol of these streams has 2 to 4 bits: 32 symbols a cycle keep up with it.
+    decoder=Decoder(symbols_per_cycle=32),
 )
 CODEBOOK_DRAM = _variant(
     EIE,

@@ -75,9 +75,9 @@ def _covered(starts: IntArray, ends: IntArray, until: IntArray) -> IntArray:
 
 
 def _lost(transfers: Transfers, drained: int) -> int:
-    """Return the cycles between arrival and grant of the requests for activations; each is issued when the one before ends."""
+    """Return the cycles in which a request for activations waits and none of them is served; all are issued together."""
     lost = 0
-    for grants, ends, first in ((transfers.input_grant, transfers.input_end, 0), (transfers.output_grant, transfers.output_end, drained)):
-        issues = np.concatenate([np.full(1, first, dtype=np.int64), ends])[: len(grants)]
-        lost += int(np.sum(grants - issues - 1))
+    for grants, ends, issue in ((transfers.input_grant, transfers.input_end, 0), (transfers.output_grant, transfers.output_end, drained)):
+        free = np.concatenate([np.full(1, issue + 1, dtype=np.int64), ends])[: len(grants)]
+        lost += int(np.sum(grants - free))
     return lost

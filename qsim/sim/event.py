@@ -105,9 +105,10 @@ class _Memory:
             self.released[tile].succeed()
 
     def move(self, address: IntArray, size: IntArray, log: list[tuple[int, int]]) -> Process:
-        """Request one group of activations after the other."""
-        for request in zip(address.tolist(), size.tolist(), strict=True):
-            log.append((yield self.arbiter.request(ACTIVATIONS, request)))
+        """Issue the requests of all groups of activations at once and wait for them."""
+        requests = zip(address.tolist(), size.tolist(), strict=True)
+        for served in [self.arbiter.request(ACTIVATIONS, request) for request in requests]:
+            log.append((yield served))
 
 
 class _Layer:
@@ -252,12 +253,10 @@ class _Layer:
             slotless[before:issue] = True  # the oldest tile not yet granted has no slot
             waiting[issue + 1 : grant] = True
             before = max(before, grant)
-        issue = 0
         for log, issue in ((memory.input_log, 0), (memory.output_log, self.drained)):
             for grant, end in log:
                 activations[grant:end] = True
                 lost[issue + 1 : grant] = True
-                issue = end
         serving = weights | activations
         units = [
             self._unit("dram", int(serving.sum()), {Stall.BUFFER_FULL: int((slotless & ~serving).sum())}),
@@ -266,7 +265,7 @@ class _Layer:
                 int(weights.sum()),
                 {Stall.BUFFER_FULL: int((slotless & ~weights).sum()), Stall.CHANNEL_BUSY: int((waiting & ~weights).sum())},
             ),
-            self._unit("dram.activations", int(activations.sum()), {Stall.CHANNEL_BUSY: int(lost.sum())}),
+            self._unit("dram.activations", int(activations.sum()), {Stall.CHANNEL_BUSY: int((lost & ~activations).sum())}),
         ]
         if memory.fetch.decoded:
             units.append(self._unit("decoder", memory.decoder.busy, {Stall.STARVED: memory.decoder.starved}))

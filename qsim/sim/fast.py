@@ -200,7 +200,7 @@ class _Run:
 
 
 class _Channel:
-    """The DRAM channel between two requesters: weights, tile after tile, and activations, one outstanding request at a time.
+    """The DRAM channel between two requesters: weights, tile after tile, and activations, whose groups are all requested at once.
 
     The request of a tile is known once its slot is: while the items of an earlier tile have not run it counts as never arriving. That is
     exact, because such items wait for the whole input, so that no input request can still be in the race when the slot becomes free.
@@ -282,8 +282,8 @@ class _Channel:
         self.free = int(compiled_channel_service(start, *self.moves[done], self.constants, self.state))
         self.moves_grant.append(start)
         self.moves_end.append(self.free)
-        more = done + 1 not in (self.inputs, len(self.moves))
-        self.move_issue = self.free if more else NEVER
+        if done + 1 in (self.inputs, len(self.moves)):
+            self.move_issue = NEVER
 
     def _serve_tile(self, start: int, issue: int) -> None:
         tile = len(self.grant)

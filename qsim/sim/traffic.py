@@ -5,8 +5,8 @@ machine    bits of a column
 =========  =========================================================================================================
 dense      rows * weight_bits: the weights as they are
 codebook   rows * code_bits; with a decoder their Huffman codes
-sparse     entries * entry_bits + P pointers; with a decoder the Huffman codes of codes, gaps and, instead of pointers,
-pvq        entry counts of each PE (the decoder adds them up into pointers)
+sparse     entries * entry_bits + P pointers, the memory image of the PEs; with a decoder the Huffman codes of the column
+pvq        in the order of its rows: a count of entries, then code and gap of each, dealt to the PEs as they are decoded
 =========  =========================================================================================================
 
 Huffman codes are optimal for the layer under the decoder's ``max_code_bits``; their tables of code lengths travel with the
@@ -39,15 +39,15 @@ class ColumnTraffic:
 def column_traffic(form: Form, work: Work, machine: Architecture, layer: str) -> ColumnTraffic:
     """Return what each column of a layer takes in DRAM."""
     if machine.decoder is not None:
-        return _coded(form, work, machine, layer)
+        return _coded(form, machine, layer)
     bits = work.entries.sum(axis=0) * machine.array.entry_bits
     if PE_VARIANTS[machine.array.kind].pointers:
         bits = bits + machine.array.pes * machine.pointers.width_bits
     return ColumnTraffic(bits=bits, symbols=np.zeros_like(bits), table_bits=0)
 
 
-def _coded(form: Form, work: Work, machine: Architecture, layer: str) -> ColumnTraffic:
-    streams = _symbols(form, work, machine, layer)
+def _coded(form: Form, machine: Architecture, layer: str) -> ColumnTraffic:
+    streams = _symbols(form, machine)
     total = ColumnTraffic(bits=np.zeros(form.cols, dtype=np.int64), symbols=np.zeros(form.cols, dtype=np.int64), table_bits=0)
     for symbols, column, alphabet in streams:
         lengths, table = _lengths(symbols, alphabet, machine, layer)
@@ -72,7 +72,7 @@ def _lengths(symbols: IntArray, alphabet: int, machine: Architecture, layer: str
     return code.lengths, code.table_bits
 
 
-def _symbols(form: Form, work: Work, machine: Architecture, layer: str) -> list[tuple[IntArray, IntArray, int]]:
+def _symbols(form: Form, machine: Architecture) -> list[tuple[IntArray, IntArray, int]]:
     """Return each stream as its symbols, the column of each symbol, and the size of its alphabet."""
     array = machine.array
     if array.kind is PEKind.DENSE:
@@ -81,12 +81,12 @@ def _symbols(form: Form, work: Work, machine: Architecture, layer: str) -> list[
         assert isinstance(form, ScalarCoded)
         codes = form.codes.T.astype(np.int64)
         return [(codes.ravel(), np.repeat(np.arange(form.cols), form.rows), len(form.codebook))]
-    image = interleave(form, pes=array.pes, index_bits=array.index_bits, code_bits=array.code_bits)
-    column = np.repeat(np.tile(np.arange(form.cols), array.pes), work.entries.ravel())
+    image = interleave(form, pes=1, index_bits=array.index_bits, code_bits=array.code_bits)
+    counts = image.entries[0]
+    column = np.repeat(np.arange(form.cols), counts)
     lowest = 0 if image.table is not None else -(1 << (array.code_bits - 1))
-    counts = work.entries.ravel()
     return [
         (image.codes - lowest, column, 1 << array.code_bits),
         (image.gaps, column, 1 << array.index_bits),
-        (counts, np.tile(np.arange(form.cols), array.pes), int(counts.max(initial=0)) + 1),
+        (counts, np.arange(form.cols), int(counts.max(initial=0)) + 1),
     ]
