@@ -1,0 +1,180 @@
+"""The drain: from the sums of a layer to its outputs, one local row of all PEs a cycle."""
+
+import itertools
+
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from qsim.formats.fixed import FixedFormat, Rounding
+from rtl.load import LoadSignature, Unit, connect_memory
+from rtl.parameters import MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, ArrayParameters
+from rtl.pe.accumulate import Accumulator
+from rtl.shapes import fixed_shape, require_saturating, saturated
+
+
+class DrainLane(wiring.Component):
+    """Bias, requantisation and activation function of one PE's sums.
+
+    ``output = relu(requantise(sum + (bias << bias_shift)))`` with ``requantise`` exactly as ``FixedFormat.requantise``: a right shift
+    rounds by the format's rule, a left shift is exact, then the value saturates. No intermediate overflows.
+
+    Timing
+    ------
+    The bias of ``row`` is read in cycle ``k``; ``sum`` belongs to the same row in ``k + sum_delay``; ``output`` in ``k + latency``.
+
+    Parameters
+    ----------
+    parameters : ArrayParameters
+    form : FixedFormat
+        Width, rounding and overflow of the output; its fraction is in the run-time shifts.
+    pe : int
+        Which PE's words of the load bus are meant.
+
+    Members
+    -------
+    row : ``In(parameters.local_row)``
+    sum : ``In(parameters.accumulator)``
+    layer : ``In(parameters.layer)``
+        ``bias_shift``, ``left``, ``right`` and ``relu`` are read.
+    load : ``In(LoadSignature(parameters))``
+        Writes unit BIAS.
+    output : ``Out(fixed_shape(form))``
+
+    Raises
+    ------
+    MachineError
+        If ``form`` is not signed and saturating.
+    """
+
+    sum_delay = Accumulator.drain_latency
+    latency = sum_delay + 5
+
+    def __init__(self, parameters: ArrayParameters, form: FixedFormat, pe: int) -> None:
+        require_saturating(form, "layer.output_format")
+        self.parameters = parameters
+        self.form = form
+        self.pe = pe
+        super().__init__(
+            {
+                "row": In(parameters.local_row),
+                "sum": In(parameters.accumulator),
+                "layer": In(parameters.layer),
+                "load": In(LoadSignature(parameters)),
+                "output": Out(fixed_shape(form)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the pipeline, a register after every step."""
+        m = Module()
+        p, layer = self.parameters, self.layer
+        m.submodules.biases = biases = memory.Memory(shape=signed(p.bias_bits), depth=p.local_rows, init=[])
+        connect_memory(m, self.load, biases.write_port(), Unit.BIAS, self.pe)
+        port = biases.read_port()
+        m.d.comb += port.addr.eq(self.row)
+
+        bias, aligned = Signal(signed(p.bias_bits)), Signal(signed(p.bias_bits + MAX_BIAS_SHIFT))
+        sums = Signal.like(self.sum)
+        total = Signal((aligned + sums).shape())
+        half = Signal(Shape(64))
+        if self.form.rounding is Rounding.HALF_UP:
+            m.d.comb += half.eq((Const(1) << layer.right) >> 1)
+        scaled = Signal(signed(max(len(total) + MAX_LEFT_SHIFT, len(half)) + 2))
+        shifted = Signal.like(scaled)
+        limited = saturated(shifted, self.form.width)
+        m.d.sync += [
+            bias.eq(port.data),
+            aligned.eq(bias << layer.bias_shift),
+            sums.eq(self.sum),
+            total.eq(aligned + sums),
+            scaled.eq((total << layer.left) + half.as_signed()),
+            shifted.eq(scaled >> layer.right),
+            self.output.eq(Mux(layer.relu & limited[-1], 0, limited)),
+        ]
+        return m
+
+
+class Drain(wiring.Component):
+    """Counts through the local rows and passes every PE's sums through its lane.
+
+    Timing
+    ------
+    ``start`` in cycle ``d - 1`` makes row 0 be asked for in ``d``, row ``r`` in ``d + r``; its outputs are on ``result`` in
+    ``d + r + latency``. ``done`` in the cycle of the last result.
+
+    Parameters
+    ----------
+    parameters : ArrayParameters
+    form : FixedFormat
+        Format of the outputs (see :class:`DrainLane`).
+
+    Members
+    -------
+    start : ``In(1)``
+        Only while no row is under way.
+    layer : ``In(parameters.layer)``
+        ``drain_rows`` (at least 1) and what :class:`DrainLane` reads.
+    load : ``In(LoadSignature(parameters))``
+    row_valid, row : ``Out``
+        To the PEs: the local row whose sums are wanted.
+    sums : ``In(parameters.accumulator).array(pes)``
+    result : ``Out({"valid", "row", "values"})``
+        ``values[p]`` is output ``row * pes + p`` of the layer.
+    done : ``Out(1)``
+    """
+
+    latency = DrainLane.latency
+
+    def __init__(self, parameters: ArrayParameters, form: FixedFormat) -> None:
+        self.parameters = parameters
+        self.form = form
+        self.lanes = [DrainLane(parameters, form, pe) for pe in range(parameters.pes)]
+        values = data.ArrayLayout(fixed_shape(form), parameters.pes)
+        super().__init__(
+            {
+                "start": In(1),
+                "layer": In(parameters.layer),
+                "load": In(LoadSignature(parameters)),
+                "row_valid": Out(1),
+                "row": Out(parameters.local_row),
+                "sums": In(parameters.accumulator).array(parameters.pes),
+                "result": Out(wiring.Signature({"valid": Out(1), "row": Out(parameters.local_row), "values": Out(values)})),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the counter and a delay line of row numbers beside the lanes."""
+        m = Module()
+        stage = data.StructLayout({"valid": 1, "last": 1, "row": self.parameters.local_row})
+        stages = [Signal(stage, name=f"stage{number}") for number in range(self.latency)]
+        asked, result = Signal(stage), stages[-1]
+        counting, row = Signal(), Signal(self.parameters.local_row)
+        m.d.comb += [
+            self.row_valid.eq(counting),
+            self.row.eq(row),
+            asked.valid.eq(counting),
+            asked.row.eq(row),
+            asked.last.eq(row + 1 == self.layer.drain_rows),
+            self.result.valid.eq(result.valid),
+            self.result.row.eq(result.row),
+            self.done.eq(result.valid & result.last),
+        ]
+        for before, after in itertools.pairwise([asked, *stages]):
+            m.d.sync += after.eq(before)
+        m.d.sync += row.eq(row + 1)
+        with m.If(counting & asked.last):
+            m.d.sync += counting.eq(0)
+        with m.If(self.start):
+            m.d.sync += [counting.eq(1), row.eq(0)]
+        for pe, lane in enumerate(self.lanes):
+            m.submodules[f"lane{pe}"] = lane
+            wiring.connect(m, wiring.flipped(self.load), lane.load)
+            m.d.comb += [
+                lane.row.eq(self.row),
+                lane.sum.eq(self.sums[pe]),
+                lane.layer.eq(self.layer),
+                self.result.values[pe].eq(lane.output),
+            ]
+        return m

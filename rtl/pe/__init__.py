@@ -1,0 +1,1 @@
+"""The processing elements of the broadcast array, one file a unit."""

@@ -1,0 +1,96 @@
+"""Multiply-accumulate into a memory of running sums, saturating at every addition."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.parameters import ArrayParameters
+from rtl.pe.entries import product_layout
+from rtl.shapes import saturated
+
+
+class Accumulator(wiring.Component):
+    """Adds ``weight * activation`` to the sum of ``local_row``; any sequence of rows, one a cycle.
+
+    A sum that is still in the pipeline is forwarded, from one, two or three products before.
+
+    Timing
+    ------
+    A product taken in cycle ``c`` is written in ``c + latency``: multiply and read, product and sum registers, add and saturate, write.
+    ``drain``: the sum of the row asked for in cycle ``k`` is on ``sum`` in ``k + drain_latency``; the row is set to zero for the next
+    layer. No product may be under way then.
+
+    Parameters
+    ----------
+    parameters : ArrayParameters
+
+    Members
+    -------
+    i : ``In(stream.Signature({"weight", "tag": product_layout}, always_ready=True))``
+    drain : ``In(1)``
+        Read and clear ``drain_row``.
+    drain_row : ``In(parameters.local_row)``
+    sum : ``Out(parameters.accumulator)``
+    """
+
+    latency = 3
+    drain_latency = 2
+
+    def __init__(self, parameters: ArrayParameters) -> None:
+        self.parameters = parameters
+        factor = data.StructLayout({"weight": parameters.weight, "tag": product_layout(parameters)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(factor, always_ready=True)),
+                "drain": In(1),
+                "drain_row": In(parameters.local_row),
+                "sum": Out(parameters.accumulator),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the pipeline: ``read`` (behind the memory), ``add``, ``written``, ``past`` (one cycle after the write)."""
+        m = Module()
+        p = self.parameters
+        m.submodules.sums = sums = memory.Memory(shape=p.accumulator, depth=p.local_rows, init=[])
+        write, read_port = sums.write_port(), sums.read_port()
+        factor = self.i.payload
+
+        place = data.StructLayout({"valid": 1, "row": p.local_row})
+        read, add, written, past = (Signal(place) for _ in range(4))
+        m.d.sync += [
+            read.valid.eq(self.i.valid),
+            read.row.eq(factor.tag.local_row),
+            add.eq(read),
+            written.eq(add),
+            past.eq(written),
+        ]
+        product = Signal((factor.weight * factor.tag.activation).shape())
+        product_add = Signal.like(product)
+        m.d.sync += [product.eq(factor.weight * factor.tag.activation), product_add.eq(product)]
+
+        held, sum_written, sum_past = (Signal(p.accumulator) for _ in range(3))
+        base = Signal(p.accumulator)
+        m.d.comb += base.eq(Mux(_same(add, written), sum_written, held))
+        m.d.sync += [
+            held.eq(Mux(_same(read, written), sum_written, Mux(_same(read, past), sum_past, read_port.data))),
+            sum_written.eq(saturated(base + product_add, p.accumulator_bits)),
+            sum_past.eq(sum_written),
+        ]
+
+        clear = Signal(place)
+        m.d.sync += [clear.valid.eq(self.drain), clear.row.eq(self.drain_row)]
+        m.d.comb += [
+            read_port.en.eq(self.i.valid | self.drain),
+            read_port.addr.eq(Mux(self.drain, self.drain_row, factor.tag.local_row)),
+            write.en.eq(written.valid | clear.valid),
+            write.addr.eq(Mux(clear.valid, clear.row, written.row)),
+            write.data.eq(Mux(clear.valid, 0, sum_written)),
+            self.sum.eq(held),
+        ]
+        return m
+
+
+def _same(later: data.View, earlier: data.View) -> object:
+    """Whether a product ``earlier`` in the pipeline has just changed the row that ``later`` reads."""
+    return later.valid & earlier.valid & (later.row == earlier.row)

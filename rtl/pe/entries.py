@@ -1,0 +1,110 @@
+"""Entry reader: walks a column's entries in the weight memory, one a cycle, and turns gaps into local rows."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.load import LoadSignature, Unit, connect_memory
+from rtl.parameters import ArrayParameters
+from rtl.pe.fetch import segment_layout
+
+
+def product_layout(parameters: ArrayParameters) -> data.StructLayout:
+    """Return the layout of what rides along with a code: the ``local_row`` and the ``activation``."""
+    return data.StructLayout({"local_row": parameters.local_row, "activation": parameters.activation})
+
+
+class EntryReader(wiring.Component):
+    """Issues the entries ``start`` to ``end`` of every column it is given.
+
+    A weight row holds several entries; it is read once for the entries in it that follow each other. The local row is the running sum of
+    ``gap + 1`` from the column's top; a filler entry only moves it (and adds the zero of codebook slot 0).
+
+    Timing
+    ------
+    A column taken in cycle ``I`` issues its ``s`` entries in ``I + 1`` to ``I + s`` and the next one is taken in ``I + s`` at the earliest;
+    a column without entries counts as ``s`` = 1. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
+    register, lane selection. The output cannot be held.
+
+    Parameters
+    ----------
+    parameters : ArrayParameters
+    pe : int
+        Which PE's words of the load bus are meant.
+
+    Members
+    -------
+    i : ``In(stream.Signature(segment_layout(parameters)))``
+    o : ``Out(stream.Signature({"code", "tag": product_layout}, always_ready=True))``
+    load : ``In(LoadSignature(parameters))``
+        Writes unit WEIGHTS.
+    busy : ``Out(1)``
+        A column is held.
+    leaves : ``Out(1)``
+        The column held issues its last entry.
+    """
+
+    latency = 3
+
+    def __init__(self, parameters: ArrayParameters, pe: int) -> None:
+        self.parameters = parameters
+        self.pe = pe
+        entry = data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(segment_layout(parameters))),
+                "o": Out(stream.Signature(entry, always_ready=True)),
+                "load": In(LoadSignature(parameters)),
+                "busy": Out(1),
+                "leaves": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the issue stage, the memory and its pipeline."""
+        m = Module()
+        p = self.parameters
+        control = data.StructLayout({"valid": 1, "first": 1, "lane": p.lane_bits, "activation": p.activation})
+        issue, read, row_stage, entry_stage = (Signal(control) for _ in range(4))
+
+        # Issue: one entry a cycle.
+        segment, first = Signal(segment_layout(p)), Signal()
+        following = Signal(p.pointer)
+        m.d.comb += [
+            following.eq(segment.start + 1),
+            issue.valid.eq(self.busy & (segment.start != segment.end)),
+            issue.first.eq(first),
+            issue.lane.eq(segment.start),
+            issue.activation.eq(segment.value),
+            self.leaves.eq(self.busy & (~issue.valid | (following == segment.end))),
+            self.i.ready.eq(~self.busy | self.leaves),
+        ]
+        m.d.sync += [segment.start.eq(following), first.eq(0)]
+        with m.If(self.i.ready):
+            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
+
+        # Memory, output register, lane selection.
+        rows = data.ArrayLayout(p.entry, p.entries_per_row)
+        m.submodules.weights = weights = memory.Memory(shape=rows, depth=p.weight_rows, init=[])
+        connect_memory(m, self.load, weights.write_port(), Unit.WEIGHTS, self.pe)
+        port = weights.read_port()
+        m.d.comb += [
+            port.addr.eq(segment.start >> p.lane_bits),
+            port.en.eq(issue.valid & (first | (issue.lane == 0))),
+        ]
+        row, entry = Signal(rows), Signal(p.entry)
+        m.d.sync += [read.eq(issue), row_stage.eq(read), row.eq(port.data), entry_stage.eq(row_stage)]
+        m.d.sync += entry.eq(Array(row[lane] for lane in range(p.entries_per_row))[row_stage.lane])
+
+        # From gaps to local rows.
+        above, local_row = Signal(p.local_row), Signal(p.local_row)
+        m.d.comb += [
+            local_row.eq(Mux(entry_stage.first, 0, above + 1) + entry.gap),
+            self.o.valid.eq(entry_stage.valid),
+            self.o.payload.code.eq(entry.code),
+            self.o.payload.tag.local_row.eq(local_row),
+            self.o.payload.tag.activation.eq(entry_stage.activation),
+        ]
+        with m.If(entry_stage.valid):
+            m.d.sync += above.eq(local_row)
+        return m

