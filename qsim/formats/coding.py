@@ -15,7 +15,7 @@ from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
 from qsim.formats.layer import MAX_CODEBOOK, MAX_WEIGHT_WIDTH, CompressedLayer, Dense, Form, Pyramid, ScalarCoded, StreamKind, VectorCoded
 from qsim.formats.sparse import MAX_INDEX_BITS, RelativeEntries, RelativeIndex
-from qsim.formats.symbols import EncodeOptions, LayerWriter, cost_bits, read_fixed, read_symbols
+from qsim.formats.symbols import EncodeOptions, LayerWriter, cost_bits, entropy_bits, read_fixed, read_symbols
 
 DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED = range(4)
 EVERY_CELL, BY_ROW, BY_COLUMN = range(3)
@@ -74,9 +74,8 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """A way to store a matrix of symbols and its price."""
+    """A way to store a matrix of symbols."""
 
-    bits: int
     layout: int
     index_bits: int = 0
 
@@ -136,7 +135,7 @@ def _write_matrix(writer: LayerWriter, symbols: IntArray, hole: int | None, opti
     if hole is None or best.layout == EVERY_CELL:
         writer.symbols("weights", StreamKind.WEIGHT, symbols.ravel(), options)
         return
-    cells = symbols.ravel() if best.layout == BY_ROW else symbols.T.ravel()
+    cells = _cells(symbols, best.layout)
     places = np.flatnonzero(cells != hole)
     entries = RelativeIndex(best.index_bits).encode(places)
     values = np.full(len(entries.gaps), hole, dtype=np.int64)
@@ -162,26 +161,40 @@ def _read_matrix(header: Fields, payload: Bytes, rows: int, cols: int, hole: int
 
 
 def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) -> _Layout:
-    """Return the cheapest layout: all of them are priced from histograms, without being written."""
+    """Return the cheapest layout. They are priced from histograms, without being written, those with the least entropy first; a
+    layout whose entropy is above the best price so far cannot win.
+    """
     counts = np.bincount(symbols.ravel(), minlength=0 if hole is None else hole + 1)
-    candidates = [_Layout(bits=cost_bits(counts, options), layout=EVERY_CELL)]
-    if hole is not None:
-        widths = SEARCHED_INDEX_BITS if options.index_bits is None else (options.index_bits,)
-        counts[hole] = 0
-        for layout, cells in ((BY_ROW, symbols.ravel()), (BY_COLUMN, symbols.T.ravel())):
-            runs = np.diff(np.flatnonzero(cells != hole), prepend=-1) - 1
-            candidates += [_sparse_layout(runs, counts, hole, layout, width, options) for width in widths]
-    return min(candidates, key=lambda candidate: candidate.bits)
+    best, price = _Layout(layout=EVERY_CELL), cost_bits(counts, options)
+    if hole is None:
+        return best
+    widths = SEARCHED_INDEX_BITS if options.index_bits is None else (options.index_bits,)
+    layouts = [_Layout(layout=layout, index_bits=width) for layout in (BY_ROW, BY_COLUMN) for width in widths]
+    runs = {layout: np.diff(np.flatnonzero(_cells(symbols, layout) != hole), prepend=-1) - 1 for layout in (BY_ROW, BY_COLUMN)}
+    histograms = {layout: _histograms(runs[layout.layout], counts, hole, layout.index_bits) for layout in layouts}
+    bounds = {layout: sum(entropy_bits(found) for found in histograms[layout]) for layout in layouts}
+    for layout in sorted(layouts, key=bounds.__getitem__):
+        if bounds[layout] >= price:
+            break
+        bits = sum(cost_bits(found, options) for found in histograms[layout])
+        if bits < price:
+            best, price = layout, bits
+    return best
 
 
-def _sparse_layout(runs: IntArray, counts: IntArray, hole: int, layout: int, index_bits: int, options: EncodeOptions) -> _Layout:
+def _histograms(runs: IntArray, counts: IntArray, hole: int, index_bits: int) -> tuple[IntArray, IntArray]:
+    """Return the counts of gaps and of symbols when non-zeros preceded by ``runs`` zeros are indexed in ``index_bits`` bits."""
     index = RelativeIndex(index_bits)
     fillers, rest = index.split(runs)
     gaps = np.bincount(rest, minlength=index.largest + 1)
     gaps[index.largest] += fillers.sum()
-    counts = counts.copy()
-    counts[hole] = fillers.sum()
-    return _Layout(bits=cost_bits(gaps, options) + cost_bits(counts, options), layout=layout, index_bits=index_bits)
+    symbols = counts.copy()
+    symbols[hole] = fillers.sum()
+    return gaps, symbols
+
+
+def _cells(symbols: IntArray, layout: int) -> IntArray:
+    return symbols.T.ravel() if layout == BY_COLUMN else symbols.ravel()
 
 
 def _numbers(number_format: FixedFormat) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Are packed fields an exact, most-significant-bit-first image of the integers, and is anything else refused?"""
+"""Whether packed fields are an exact, most-significant-bit-first image of the integers, and anything else is refused."""
 
 import numpy as np
 import pytest

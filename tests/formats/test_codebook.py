@@ -1,4 +1,4 @@
-"""Does a machine codebook keep slot 0 for zero and give every weight its value back?"""
+"""Whether a machine codebook keeps slot 0 for zero and gives every weight its value back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Are the Huffman codes optimal under their length limit, canonical, exact both ways, and safe on corrupt streams?"""
+"""Whether the Huffman codes are optimal under their length limit, canonical, exact both ways, and safe on corrupt streams."""
 
 import heapq
 import itertools

@@ -1,4 +1,4 @@
-"""Are forms valid once constructed, unchangeable, and do they stand for the weights they say?"""
+"""Whether forms are valid once constructed, unchangeable, and stand for the weights they say."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Is the pyramid counted and searched exactly?"""
+"""Whether the pyramid is counted and searched exactly."""
 
 import itertools
 import math

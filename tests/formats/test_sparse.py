@@ -1,4 +1,4 @@
-"""Does the relative index store every sparse sequence exactly, with as few filler entries as there must be?"""
+"""Whether the relative index stores every sparse sequence exactly, with as few filler entries as there must be."""
 
 import numpy as np
 import pytest
