@@ -1,0 +1,144 @@
+"""``qsim demo``: the main job on real data, from the trained network to the report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from qsim.cli.options import DEFAULT_TECHNOLOGY, data_option, image_indices
+
+if TYPE_CHECKING:
+    from qsim.build import Built
+    from qsim.model.compressed import CompressedModel
+    from qsim.results import RunResult
+    from qsim.verify import Check
+
+WORKLOAD = "lenet-300-100"
+# Which file runs on which machine: each in the form its PE was made for. The first is the baseline.
+DESIGNS = (
+    ("dense-16b", "dense-16b-dram"),
+    ("codebook", "codebook-dram"),
+    ("smallest", "sparse-huffman-dram"),
+    ("smallest", "sparse-sram"),
+    ("pvq", "pvq-sram"),
+)
+# The longest first, so that two processes end together.
+RECIPES = ("smallest", "deep-compression", "pvq", "codebook", "dense-16b")
+VERIFIED_LAYERS = ("ip2", "ip3")
+VERIFIED_MACHINE = "sparse-rtl-4"
+DIGIT = 7
+
+
+@click.command("demo")
+@click.option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), default=Path("out/demo"), show_default=True, help="Folder.")
+@click.option("--images", default="0:50", show_default=True, metavar="RANGE", help="Test images to simulate.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Recipes compressed at a time.")
+@data_option
+def command(out: Path, images: str, workers: int, data: Path | None) -> None:
+    r"""Compress LeNet-300-100 five ways, simulate it on five machines, price it, run a digit through the RTL, and write the report.
+
+    Finished stages are reused by content: a second run takes seconds.
+
+    \b
+    Example:
+      qsim demo --out out/demo
+    """
+    from qsim.build import build_all
+    from qsim.cli.compare_verb import comparison, comparison_table
+    from qsim.cli.console import console, messages, progress
+    from qsim.cli.report_verb import compression_rows
+    from qsim.cli.verify_verb import verify_table
+    from qsim.model.compressed import CompressedModel
+    from reports.page import write_report
+
+    messages.print("1/4 compress: prune, quantise, fine-tune, encode")
+    with progress() as report:
+        files = {
+            built.recipe: built for built in build_all(WORKLOAD, RECIPES, cache=out / "cache", data=data, progress=report, workers=workers)
+        }
+    messages.print("2/4 simulate every design, cycle by cycle, with both engines")
+    runs = _simulate(files, out, image_indices(images), data)
+    messages.print("3/4 run a real digit through the RTL of the last two layers")
+    checks = _verify(files["smallest"], out, data)
+    messages.print("4/4 report")
+    with messages.status("drawing"):
+        deep = CompressedModel.load(files["deep-compression"].path)
+        page = write_report(
+            runs, out, title="LeNet-300-100: what compression saves and costs", baseline=DESIGNS[0][1], compression=compression_rows(deep)
+        )
+    show = console()
+    show.print(_published_table(deep))
+    show.print(verify_table(checks, VERIFIED_MACHINE))
+    show.print(comparison_table(runs, comparison(runs, DESIGNS[0][1])))
+    show.print(f"Report: {page.resolve()}", soft_wrap=True)
+    if not all(check.agree for check in checks):
+        raise click.exceptions.Exit(1)
+
+
+def _simulate(files: "dict[str, Built]", out: Path, images: tuple[int, ...], data: Path | None) -> "list[RunResult]":
+    from qsim.arch.machine_file import load_machine
+    from qsim.cli.console import messages, progress
+    from qsim.energy.loader import load_technology
+    from qsim.errors import QsimError
+    from qsim.results import save_runs
+    from qsim.run import load_file, run_model
+    from workloads.mnist import load_test
+
+    test, technology = load_test(data), load_technology(DEFAULT_TECHNOLOGY)
+    loaded = {recipe: load_file(files[recipe].path, test) for recipe, _ in DESIGNS}
+    runs = []
+    with progress() as report:
+        for number, (recipe, name) in enumerate(DESIGNS, 1):
+            machine = load_machine(name)
+            run = run_model(loaded[recipe], machine, technology, images=images, test=test, trace=True)
+            slow = run_model(loaded[recipe], machine, technology, images=images[:1], test=test, engine="event")
+            if [layer[:1] for layer in run.layers] != list(slow.layers):
+                raise QsimError(
+                    f"the engines disagree on {recipe} on {name}: this is a defect of qsim, please report it with {files[recipe].path}"
+                )
+            runs.append(run)
+            report("machines (numba, checked against SimPy)", number, len(DESIGNS))
+    save_runs(out / "runs.json", runs)
+    messages.print(f"    SimPy and numba agree on every cycle, stall and count of all {len(DESIGNS)} machines (image {images[0]})")
+    return runs
+
+
+def _verify(built: "Built", out: Path, data: Path | None) -> "list[Check]":
+    import numpy as np
+
+    from qsim.arch.machine_file import load_machine
+    from qsim.cli.console import progress
+    from qsim.model.compressed import CompressedModel
+    from qsim.verify import verify
+    from workloads.mnist import load_test
+
+    model, test = CompressedModel.load(built.path), load_test(data)
+    inputs = test.images[DIGIT : DIGIT + 1].astype(np.int64)
+    with progress() as report:
+        return verify(
+            model, load_machine(VERIFIED_MACHINE), inputs, (DIGIT,), build_dir=out / "rtl", layers=VERIFIED_LAYERS, progress=report
+        )
+
+
+def _published_table(model: "CompressedModel") -> Table:
+    from qsim.cli.console import table
+    from qsim.cli.report_verb import compression_rows
+    from reports.published import PUBLISHED_COMPRESSION, CompressionRow
+
+    def cells(ours: CompressionRow, theirs: CompressionRow) -> tuple[str, ...]:
+        fields = (
+            "kept_percent",
+            "weight_bits_pq",
+            "weight_bits_pqh",
+            "index_bits_pq",
+            "index_bits_pqh",
+            "rate_pq_percent",
+            "rate_pqh_percent",
+        )
+        return (ours.layer, f"{ours.weights:,}", *(f"{getattr(ours, name):.2f} / {getattr(theirs, name):g}" for name in fields))
+
+    published = PUBLISHED_COMPRESSION[WORKLOAD]
+    columns = ("layer", "weights", "kept %", "weight bits", "with Huffman", "index bits", "with Huffman", "rate P+Q %", "rate P+Q+H %")
+    rows = [cells(ours, theirs) for ours, theirs in zip(compression_rows(model), published.rows, strict=True)]
+    return table("deep-compression: ours / published", columns, rows, caption=published.citation)
