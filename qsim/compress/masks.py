@@ -44,9 +44,11 @@ def lamp_scores(ascending: FloatArray) -> npt.NDArray[np.float64]:
 def lamp_counts(squares: list[FloatArray], count: int) -> list[int]:
     """Return how many weights each layer keeps of the ``count`` that score highest over all layers.
 
-    ``squares`` holds each layer's squared weights, flat.
+    ``squares`` holds each layer's squared weights, flat. No layer can keep more than ``count``, and a score depends on
+    larger weights only, so the ``count`` largest of each layer decide.
     """
-    scores = [lamp_scores(np.sort(layer)) for layer in squares]
+    candidates = [layer if count >= len(layer) else np.partition(layer, len(layer) - count)[len(layer) - count :] for layer in squares]
+    scores = [lamp_scores(np.sort(layer)) for layer in candidates]
     kept = largest(np.concatenate(scores), count)
     parts = np.split(kept, np.cumsum([len(layer) for layer in scores])[:-1])
     return [int(part.sum()) for part in parts]
