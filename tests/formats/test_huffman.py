@@ -175,3 +175,10 @@ def test_a_symbol_without_a_code_is_refused():
 def test_a_full_alphabet_of_fifteen_bits():
     code = CanonicalHuffman.from_counts(np.ones(1 << 15, dtype=np.int64))
     assert set(code.lengths.tolist()) == {15}
+
+
+def test_example_of_the_document():
+    # docs/formats.md, section 3.
+    code = CanonicalHuffman(np.array([2, 2, 3, 3, 2]))
+    assert [f"{c:0{n}b}" for c, n in zip(code.codes, code.lengths, strict=True)] == ["00", "01", "110", "111", "10"]
+    assert (code.table_bits, code.table) == (14, bytes([0b11100100, 0b10011000]))
