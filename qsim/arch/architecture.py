@@ -214,7 +214,9 @@ class Architecture:
 
         Raises :class:`MachineError` naming the nearest known field, or the field's own rule.
         """
-        return _replace(self, path.split("."), value, path)
+        changed = _replace(self, path.split("."), value, path)
+        assert isinstance(changed, Architecture)
+        return changed
 
 
 def _replace(node: Any, names: list[str], value: Any, path: str) -> Any:
