@@ -77,6 +77,8 @@ def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) ->
         shift=layer.total_fraction - node.output_format.fraction,
         relu=node.activation is Activation.RELU,
         activations=inputs,
+        accumulator_bits=node.accumulator_format.width,
+        output_bits=node.output_format.width,
     )
 
 

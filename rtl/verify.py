@@ -1,7 +1,7 @@
 """Run layers on the built array: from plain integers to outputs and the cycle of every item.
 
-A model is built once for each machine and kept by content; one simulation runs any number of layers and inputs on it. Nothing here knows the
-simulators of ``qsim.sim``: that their cycles are equal is for the caller to find out.
+A model is built once for each machine and kept by content; one simulation runs any number of layers and inputs on it.
+Nothing here knows the simulators of ``qsim.sim``: that their cycles are equal is for the caller to find out.
 """
 
 import tempfile
@@ -28,9 +28,11 @@ TOP = "array"
 class ArrayJob:
     """One layer and its inputs, in integers.
 
-    ``rows``: outputs; ``pointers`` [pes, columns + 1]; ``codes``, ``gaps``: the entries of PE 0, then of PE 1, and so on, ``pointers[p, -1]`` of
-    each; ``codebook`` [<= 2**code_bits]; ``bias`` [rows], shifted left by ``bias_shift`` to the fraction of the sums;
-    ``shift``: from the sums to the outputs, to the right, or to the left if negative; ``relu``; ``activations`` [inputs, columns].
+    ``rows``: outputs; ``pointers`` [pes, columns + 1]; ``codes``, ``gaps``: the entries of PE 0, then of PE 1, and so on,
+    ``pointers[p, -1]`` of each; ``codebook`` [<= 2**code_bits]; ``bias`` [rows], shifted left by ``bias_shift`` to the fraction
+    of the sums; ``shift``: from the sums to the outputs, to the right, or to the left if negative; ``relu``; ``activations``
+    [inputs, columns]. ``accumulator_bits`` and ``output_bits``, where sums and outputs saturate, are fixed in hardware: they
+    are here to be checked.
     """
 
     rows: int
@@ -43,6 +45,8 @@ class ArrayJob:
     shift: int
     relu: bool
     activations: IntArray
+    accumulator_bits: int
+    output_bits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,22 +108,30 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
 def _check(parameters: ArrayParameters, job: ArrayJob, path: str) -> None:
     p = parameters
     columns = job.pointers.shape[1] - 1
-    limit = 1 << (p.activation_bits - 1)
     rules = (
         ("rows", 1 <= job.rows <= p.pes * p.local_rows, f"1 to {p.pes * p.local_rows}", job.rows),
         ("pointers", len(job.pointers) == p.pes, f"of {p.pes} PEs", len(job.pointers)),
         ("columns", 1 <= columns <= p.columns, f"1 to {p.columns}", columns),
         ("activations", job.activations.shape[1:] == (columns,), f"of shape [inputs, {columns}]", job.activations.shape),
-        ("activations", np.all((job.activations >= -limit) & (job.activations < limit)), f"of {p.activation_bits} bits", "larger"),
+        ("activations", _fits(job.activations, p.activation_bits), f"of {p.activation_bits} bits", "larger values"),
         ("entries", job.pointers.max() <= p.weight_rows * p.entries_per_row, "small enough for the weight memory", int(job.pointers.max())),
+        ("accumulator_bits", job.accumulator_bits == p.accumulator_bits, f"{p.accumulator_bits}, the PE's", job.accumulator_bits),
+        ("output_bits", job.output_bits == p.activation_bits, f"{p.activation_bits}, the array's", job.output_bits),
         ("codebook", len(job.codebook) <= 1 << p.code_bits, f"of at most {1 << p.code_bits} values", len(job.codebook)),
+        ("codebook", _fits(job.codebook, p.weight_bits), f"of {p.weight_bits} bits", "larger values"),
         ("bias", job.bias.shape == (job.rows,), f"of shape [{job.rows}]", job.bias.shape),
+        ("bias", _fits(job.bias, p.bias_bits), f"of {p.bias_bits} bits", "larger values"),
         ("bias_shift", 0 <= job.bias_shift <= MAX_BIAS_SHIFT, f"0 to {MAX_BIAS_SHIFT}", job.bias_shift),
         ("shift", -MAX_LEFT_SHIFT <= job.shift <= MAX_RIGHT_SHIFT, f"{-MAX_LEFT_SHIFT} to {MAX_RIGHT_SHIFT}", job.shift),
     )
     for name, good, rule, value in rules:
         if not good:
             raise UnsupportedProgram(path=f"{path}.{name}", rule=rule, value=value)
+
+
+def _fits(values: IntArray, bits: int) -> bool:
+    limit = 1 << (bits - 1)
+    return bool(np.all((values >= -limit) & (values < limit)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Runs every job of a vector file on the array and writes down outputs and cycles.
 
-Driver: words of the load bus, one a clock, then ``start``. Monitor: samples the event flags and the result once a clock from cycle 0 on (or, without
-records, sleeps until the first result). The comparison is made by whoever wrote the vectors. Numpy and cocotb only.
+Driver: words of the load bus, one a clock, then ``start``. Monitor: samples the event flags and the result once a clock
+from cycle 0 on (or, without records, sleeps until the first result). The comparison is made by whoever wrote the vectors.
+Numpy and cocotb only.
 
-The file named by ``QSIM_VECTORS`` holds, for job ``k``: ``words_k`` (bytes [n, width], a layer's words), and for its inputs the words of all
-inputs ``inputs_k`` (bytes [inputs, n, width]), ``rows_k`` (drain rows); and for all jobs ``record`` (bool) and ``output_bits``.
-The file named by ``QSIM_RESULTS`` gets ``results_k`` [inputs, drain rows, PEs], ``cycles_k`` [inputs] and, when recording, ``flags_k_i``: the event flags
-of input ``i`` in every cycle, as bytes [cycles, n], lowest first.
+The file named by ``QSIM_VECTORS`` holds ``jobs``, ``record`` (bool) and ``output_bits``, and for job ``k`` ``words_k`` (bytes
+[n, width], the layer's words), ``inputs_k`` (bytes [inputs, n, width], the words of each input) and ``rows_k`` (drain rows).
+The file named by ``QSIM_RESULTS`` gets ``results_k`` [inputs, drain rows, PEs], ``cycles_k`` [inputs] and, when recording,
+``flags_k_i``: the event flags of input ``i`` in every cycle, as bytes [cycles, n], lowest first.
 """
 
 import os

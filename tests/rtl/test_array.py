@@ -1,7 +1,7 @@
-"""Does the array give the bits of the definition and the cycles of the timing contract, item by item, on machines and layers made to break it?
+"""Asks whether the array gives the bits of the definition and every cycle of the contract, on machines and layers made to break it.
 
-Bits: the numpy definition and the PyTorch reference. Cycles of every broadcast, pop, issue and leave, and of the whole layer: a loop written from the
-contract (``recurrence``), the SimPy engine and the numba engine.
+Bits: the numpy definition. Cycles of every broadcast, pop, issue and leave, and of the whole layer: a loop written from the
+contract (``recurrence``), the SimPy engine and the numba engine. The layers of the real network: ``test_network``.
 """
 
 from pathlib import Path

@@ -1,0 +1,58 @@
+"""One top module with every unit side by side, so that all unit benches share one build."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from qsim.formats.fixed import FixedFormat
+from rtl.codebook import CodebookLookup
+from rtl.drain import DrainLane
+from rtl.nonzero import NonZeroScan
+from rtl.parameters import ArrayParameters
+from rtl.pe.sparse import SparseMac
+from rtl.stream import Fork, Queue
+
+PARAMETERS = ArrayParameters(pes=3, row_width=5, code_bits=4, index_bits=3, columns=64, local_rows=32, weight_rows=128, entries_per_row=4)
+PE = 1
+OUTPUT = FixedFormat(16, 0)
+DEPTHS = (1, 2, 3, 8)
+BRANCHES = 3
+
+
+class ForkedQueues(wiring.Component):
+    """A fork into queues of depth 2, as in the array."""
+
+    def __init__(self) -> None:
+        super().__init__({"i": In(stream.Signature(16))} | {f"o{number}": Out(stream.Signature(16)) for number in range(BRANCHES)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.fork = fork = Fork(16, BRANCHES)
+        connect(m, flipped(self.i), fork.i)
+        for number, branch in enumerate(fork.o):
+            m.submodules[f"queue{number}"] = queue = Queue(16, 2)
+            connect(m, branch, queue.i)
+            connect(m, queue.o, flipped(getattr(self, f"o{number}")))
+        return m
+
+
+class Units(wiring.Component):
+    """All units; the ports of each under its name."""
+
+    def __init__(self) -> None:
+        self.units: dict[str, wiring.Component] = {f"queue{depth}": Queue(16, depth) for depth in DEPTHS}
+        self.units |= {
+            "fork": ForkedQueues(),
+            "codebook": CodebookLookup(4, 16, tag=8),
+            "scan": NonZeroScan(PARAMETERS),
+            "sparse": SparseMac(PARAMETERS, PE),
+            "lane": DrainLane(PARAMETERS, OUTPUT, PE),
+        }
+        super().__init__({name: Out(unit.signature) for name, unit in self.units.items()})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for name, unit in self.units.items():
+            m.submodules[name] = unit
+            connect(m, flipped(getattr(self, name)), unit)
+        return m
