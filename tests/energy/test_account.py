@@ -75,9 +75,11 @@ def test_uneven_inputs_are_refused() -> None:
 
 def test_an_uncovered_memory_is_refused_and_a_stand_in_noted() -> None:
     tiny = Access(unit="activations", action=Action.SRAM_READ, width_bits=16, capacity_bytes=256)
-    layers = ((layer("a", 1, {tiny: 1}),),)
-    with pytest.raises(TechnologyError):
-        account(layers, load_technology("cacti-45nm"), clock_hz=1.0)
-    assert len(account(layers, load_technology("horowitz-45nm"), clock_hz=1.0).notes) == 1
+    huge = Access(unit="activations", action=Action.SRAM_READ, width_bits=16, capacity_bytes=2**30)
+    for name in ("cacti-45nm", "horowitz-45nm"):
+        technology = load_technology(name)
+        assert len(account(((layer("a", 1, {tiny: 1}),),), technology, clock_hz=1.0).notes) == 1
+        with pytest.raises(TechnologyError, match="range of the technology's table"):
+            account(((layer("a", 1, {huge: 1}),),), technology, clock_hz=1.0)
     with pytest.raises(FieldError, match=r"memory\.weights\.instances"):
         MemoryInstance(name="weights", capacity_bytes=1, width_bits=1, instances=0)
