@@ -126,9 +126,10 @@ class Sram:
 class Dram:
     """The DRAM channel: in array clock cycles.
 
-    A burst of ``burst_bytes`` occupies the channel for ``burst_cycles``; a request pays ``latency`` once; opening another row of ``row_bytes``
-    in one of ``banks`` costs ``row_miss_cycles``; every ``refresh_interval`` cycles the channel is closed for ``refresh_cycles`` and all rows
-    close. ``tile_bytes``: weights fetched by one request; ``buffers``: on-chip tile slots (2 is double buffering).
+    A burst of ``burst_bytes`` occupies the channel for ``burst_cycles``; a request pays ``latency`` once; opening another row
+    of ``row_bytes`` in one of ``banks`` costs ``row_miss_cycles``; every ``refresh_interval`` cycles the channel is closed for
+    ``refresh_cycles`` and all rows close. ``tile_bytes``: weights fetched by one request; ``buffers``: on-chip tile slots (2 is
+    double buffering).
     """
 
     burst_bytes: int
@@ -223,10 +224,8 @@ def _replace(node: Any, names: list[str], value: Any, path: str) -> Any:
     legal = tuple(field.name for field in fields(node)) if is_dataclass(node) else ()
     if not names or names[0] not in legal:
         raise MachineError(path=path, rule="an existing field", value=names[0] if names else "", legal=legal)
-    if len(names) > 1:
-        value = _replace(getattr(node, names[0]), names[1:], value, path)
-    else:
-        value = _coerce(getattr(node, names[0]), value, path)
+    current = getattr(node, names[0])
+    value = _replace(current, names[1:], value, path) if len(names) > 1 else _coerce(current, value, path)
     return replace(node, **{names[0]: value})
 
 

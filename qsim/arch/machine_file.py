@@ -1,7 +1,7 @@
 """Machines as TOML files: the fields of :class:`Architecture` by their names, tables for its parts, nothing else.
 
-A file may start from a preset (``base = "sparse-sram"``) and state only what differs. Every unknown field is an error that names the nearest
-known one.
+A file may start from a preset (``base = "sparse-sram"``) and state only what differs. Every unknown field is an error that
+names the nearest known one.
 """
 
 import tomllib

@@ -14,9 +14,9 @@ from qsim.errors import FieldError
 class Timing:
     """Latencies in cycles; cycle 0 is the first cycle after ``start``.
 
-    ``scan_start_latency``: earliest broadcast of an item in the first activation row; ``pipeline_latency``: from the issue of an entry until
-    its sum is in the accumulator; ``drain_start_latency``: from the barrier until the first row is drained; ``drain_latency``: from the last row
-    drained until the layer is done.
+    ``scan_start_latency``: earliest broadcast of an item in the first activation row; ``pipeline_latency``: from the issue of
+    an entry until its sum is in the accumulator; ``drain_start_latency``: from the barrier until the first row is drained;
+    ``drain_latency``: from the last row drained until the layer is done.
     """
 
     scan_start_latency: int = 2

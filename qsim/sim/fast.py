@@ -12,23 +12,34 @@ on disk.
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from qsim.formats.fixed import IntArray
 from qsim.sim.account import scan_unit, unit, units_of_pes, units_of_transfers
 from qsim.sim.fast_streams import ACTIVATIONS, NEVER, WEIGHTS, grant
 from qsim.sim.memory import HITS, MISSES, channel_constants, channel_service, channel_state
-from qsim.sim.program import Fetch, Program
+from qsim.sim.program import Fetch, Program, ServiceArray
 from qsim.sim.simulated import Simulated, Timeline, Transfers
 
 compiled_channel_service = njit(cache=True, nogil=True)(channel_service)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
-def broadcast_items(  # type: ignore[no-untyped-def]  # numba infers one signature with and one without a timeline
-    span, ready, previous, empty, service, queue, newest_pop, issue, leave, stalls, broadcast, pop_log, issue_log
-):
+def broadcast_items(
+    span: IntArray,
+    ready: IntArray,
+    previous: int,
+    empty: IntArray,
+    service: ServiceArray,
+    queue: IntArray,
+    newest_pop: IntArray,
+    issue: IntArray,
+    leave: IntArray,
+    stalls: IntArray,
+    broadcast: IntArray | None,
+    pop_log: IntArray | None,
+    issue_log: IntArray | None,
+) -> int:
     """Run the items ``span[0]`` to ``span[1]``; return the last broadcast cycle.
 
     ``ready``: cycles from which weights and input are there; ``queue``: depth, forward and return latency; ``newest_pop`` [N]:
@@ -56,7 +67,7 @@ def broadcast_items(  # type: ignore[no-untyped-def]  # numba infers one signatu
             begin = max(pop + 1, leave[pe])
             issue[pe] = begin
             leave[pe] = begin + cycles[pe]
-            if pop_log is not None:
+            if pop_log is not None and issue_log is not None:
                 pop_log[item, pe] = pop
                 issue_log[item, pe] = begin
         newest_pop[item] = newest
@@ -88,7 +99,7 @@ class _Run:
         pes, items = program.pes, program.items
         queue = program.queue
         self.queue = np.array([queue.depth, queue.forward_latency, queue.return_latency], dtype=np.int64)
-        self.service: npt.NDArray[np.uint32] = program.service.T
+        self.service: ServiceArray = program.service.T
         self.newest_pop = np.zeros(items, dtype=np.int64)
         self.issue = np.zeros(pes, dtype=np.int64)
         self.leave = np.zeros(pes, dtype=np.int64)

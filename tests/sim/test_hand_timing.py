@@ -138,7 +138,8 @@ def test_the_arbiter_serves_by_its_policy(engine: Engine, policy: str, input_gra
 
 
 def test_the_result_is_written_after_the_drain(engine: Engine) -> None:
-    # One tile of one burst: ready 10, leave 13, E = 17, drained 17 + 1 + 1 + 3 = 22; the write is issued then, arrives at 23, misses its row.
+    # One tile of one burst: ready 10, leave 13, E = 17, drained 17 + 1 + 1 + 3 = 22.
+    # The write is issued then, arrives at 23 and misses its row.
     found = engine(program([[1]], fetch=fetch_of([0], [8], outputs=1)))
     assert (found.barrier, found.drained) == (17, 22)
     assert found.transfers.output_grant.tolist() == [23]

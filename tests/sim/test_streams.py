@@ -1,5 +1,6 @@
-"""Do the primitives keep their contract? Chains of stages, forks, joins and arbiters, as processes against closed recurrences; and an arbiter
-whose grants must not depend on the order in which processes were started."""
+"""Do the primitives keep their contract? Chains of stages, forks, joins and arbiters, as processes against closed recurrences;
+and an arbiter whose grants must not depend on the order in which processes were started.
+"""
 
 import itertools
 
