@@ -24,13 +24,12 @@ def scan_unit(program: Program, stalls: IntArray, cycles: int) -> UnitTime:
     return unit("scan", busy, stalled, cycles)
 
 
-def units_of_pes(program: Program, leave: IntArray, cycles: int) -> list[UnitTime]:
+def units_of_pes(busy: IntArray, leave: IntArray, cycles: int) -> list[UnitTime]:
     """The PEs: busy while an item is in the issue stage, starved in all other cycles up to the last one issued, then idle.
 
-    ``leave`` [P]: the last cycle issued.
+    ``busy`` [P]: cycles of work; ``leave`` [P]: the last cycle issued, if there was work.
     """
-    busy = program.service.sum(axis=1, dtype=np.int64)
-    starved = leave + 1 - busy if program.items else np.zeros_like(busy)
+    starved = np.where(busy > 0, leave + 1 - busy, 0)
     pairs = zip(busy.tolist(), starved.tolist(), strict=True)
     return [unit(f"pe.{number}", work, {Stall.STARVED: wait}, cycles) for number, (work, wait) in enumerate(pairs)]
 

@@ -6,9 +6,10 @@ For item n, with A the broadcast, B the pop from the queue and I the begin of th
     B[p, n] = max(A[n] + forward_latency, I[p, n-1])
     I[p, n] = max(B[p, n] + 1, I[p, n-1] + service[p, n-1])
 
-Only max over p of B is ever looked back at, so one number an item and two numbers a PE are the whole state. With DRAM the
-recurrence runs tile by tile, between grants of the channel. ``python -m qsim.sim.fast`` compiles the kernels into numba's cache
-on disk.
+As a service is at least 1, I[p, n] = max(A[n] + forward_latency + 1, I[p, n-1] + service[p, n-1]): one number a PE is the whole
+state, and only max over p of B is ever looked back at. With DRAM the recurrence runs tile by tile, between grants of the channel.
+
+``python -m qsim.sim.fast`` compiles the kernels into numba's cache on disk.
 """
 
 import numpy as np
@@ -28,26 +29,28 @@ compiled_channel_service = njit(cache=True, nogil=True)(channel_service)
 def broadcast_items(
     span: IntArray,
     ready: IntArray,
-    previous: int,
+    state: IntArray,
     empty: IntArray,
     service: ServiceArray,
     queue: IntArray,
     newest_pop: IntArray,
-    issue: IntArray,
     leave: IntArray,
+    busy: IntArray,
     stalls: IntArray,
     broadcast: IntArray | None,
     pop_log: IntArray | None,
     issue_log: IntArray | None,
-) -> int:
-    """Run the items ``span[0]`` to ``span[1]``; return the last broadcast cycle.
+) -> None:
+    """Run the items ``span[0]`` to ``span[1]`` (exclusive).
 
-    ``ready``: cycles from which weights and input are there; ``queue``: depth, forward and return latency; ``newest_pop`` [N]:
-    max over PEs of the pop of each item; ``issue``, ``leave`` [P]: state of the PEs; ``stalls``: cycles the scan waited for
-    weights, input, queues. The logs are None or take every cycle.
+    ``ready``: cycles from which weights and input are there; ``state``: the last broadcast and the newest begin of an issue;
+    ``queue``: depth, forward and return latency; ``newest_pop`` [N]: max over PEs of the pop of each item; ``leave``, ``busy``
+    [P]: last cycle issued and cycles of work; ``stalls``: cycles the scan waited for weights, input, queues. The logs [N] and
+    [N, P] are None or take every cycle.
     """
     depth, forward, back = queue[0], queue[1], queue[2]
-    pes = issue.shape[0]
+    pes = leave.shape[0]
+    previous, newest_issue = state[0], state[1]
     for item in range(span[0], span[1]):
         earliest = previous + 1 + empty[item]
         with_weights = max(earliest, ready[0])
@@ -59,21 +62,20 @@ def broadcast_items(
         stalls[1] += with_input - with_weights
         stalls[2] += previous - with_input
         arrival = previous + forward
-        newest = arrival
+        newest_pop[item] = max(arrival, newest_issue)
+        newest_issue = 0
         cycles = service[item]
         for pe in range(pes):
-            pop = max(arrival, issue[pe])
-            newest = max(newest, pop)
-            begin = max(pop + 1, leave[pe])
-            issue[pe] = begin
-            leave[pe] = begin + cycles[pe]
+            begin = max(arrival + 1, leave[pe])
             if pop_log is not None and issue_log is not None:
-                pop_log[item, pe] = pop
+                pop_log[item, pe] = max(arrival, issue_log[item - 1, pe] if item > 0 else 0)
                 issue_log[item, pe] = begin
-        newest_pop[item] = newest
+            leave[pe] = begin + cycles[pe]
+            busy[pe] += cycles[pe]
+            newest_issue = max(newest_issue, begin)
         if broadcast is not None:
             broadcast[item] = previous
-    return previous
+    state[0], state[1] = previous, newest_issue
 
 
 def simulate(program: Program, *, timeline: bool = False) -> Simulated:
@@ -101,32 +103,30 @@ class _Run:
         self.queue = np.array([queue.depth, queue.forward_latency, queue.return_latency], dtype=np.int64)
         self.service: ServiceArray = program.service.T
         self.newest_pop = np.zeros(items, dtype=np.int64)
-        self.issue = np.zeros(pes, dtype=np.int64)
         self.leave = np.zeros(pes, dtype=np.int64)
+        self.busy = np.zeros(pes, dtype=np.int64)
         self.stalls = np.zeros(3, dtype=np.int64)
         self.broadcast = np.zeros(items, dtype=np.int64) if timeline else None
         self.pop_log = np.zeros((items, pes), dtype=np.int64) if timeline else None
         self.issue_log = np.zeros((items, pes), dtype=np.int64) if timeline else None
-        self.previous = program.timing.scan_start_latency - 1
+        self.state = np.array([program.timing.scan_start_latency - 1, 0], dtype=np.int64)
 
     def advance(self, first: int, last: int, weights_ready: int, input_ready: int) -> None:
         """Run items ``first`` to ``last`` (exclusive)."""
-        self.previous = int(
-            broadcast_items(
-                np.array([first, last]),
-                np.array([weights_ready, input_ready]),
-                self.previous,
-                self.program.scan_empty,
-                self.service,
-                self.queue,
-                self.newest_pop,
-                self.issue,
-                self.leave,
-                self.stalls,
-                self.broadcast,
-                self.pop_log,
-                self.issue_log,
-            )
+        broadcast_items(
+            np.array([first, last]),
+            np.array([weights_ready, input_ready]),
+            self.state,
+            self.program.scan_empty,
+            self.service,
+            self.queue,
+            self.newest_pop,
+            self.leave,
+            self.busy,
+            self.stalls,
+            self.broadcast,
+            self.pop_log,
+            self.issue_log,
         )
 
     @property
@@ -142,7 +142,7 @@ class _Run:
     @property
     def scan_end(self) -> int:
         """The cycle in which the scan has passed the last row."""
-        return self.previous + self.program.scan_tail
+        return int(self.state[0]) + self.program.scan_tail
 
     def drained(self, barrier: int) -> int:
         """The cycle in which the last output is written."""
@@ -188,7 +188,7 @@ class _Run:
     def _result(self, barrier: int, drained: int, cycles: int, events: dict[str, int], transfers: Transfers) -> Simulated:
         program = self.program
         units = [scan_unit(program, self.stalls, cycles)]
-        units += units_of_pes(program, self.leave, cycles)
+        units += units_of_pes(self.busy, self.leave, cycles)
         units.append(unit("drain", program.drain_rows + program.timing.drain_latency, {}, cycles))
         if program.fetch is not None:
             units += units_of_transfers(program.fetch, transfers, drained, cycles)
