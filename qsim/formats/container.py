@@ -40,7 +40,10 @@ DICTIONARY = (
 
 def seal(metadata: list[object], payload: bytes) -> bytes:
     """Return the file with this ``metadata`` and ``payload``."""
-    plain: bytes = msgpack.packb(metadata)
+    try:
+        plain: bytes = msgpack.packb(metadata)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise FieldError(path="metadata", rule="texts, 64-bit numbers and truth values", value=str(error)) from error
     if len(plain) > MAX_METADATA:
         raise FieldError(path="metadata", rule=f"at most {MAX_METADATA} bytes", value=len(plain))
     deflater = zlib.compressobj(9, wbits=-15, zdict=DICTIONARY)

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from qsim.errors import FieldError
 from qsim.formats.fixed import FloatArray, IntArray
 
+MAX_PULSES = 1 << 24  # far below where the rounding of a scaled row could add up to a whole pulse
+
 
 def count_points(dimensions: int, pulses: int) -> int:
     """Return the number of points of P(N, K), exactly.
@@ -49,11 +51,8 @@ def nearest_points(values: npt.ArrayLike, pulses: int) -> IntArray:
     targets = shares * (pulses / np.where(totals > 0, totals, 1.0))
     points = np.floor(targets).astype(np.int64)
     missing = np.where(totals[:, 0] > 0, pulses - points.sum(axis=1), 0)
-    # Rounding of the scaling may leave a sum of floors one above K; then the smallest remainder gives a pulse back.
     rank = np.argsort(np.argsort(points - targets, axis=1, kind="stable"), axis=1, kind="stable")
     points += rank < missing[:, None]
-    for row in np.flatnonzero(missing < 0):
-        _take_back(points[row], targets[row], -int(missing[row]))
     return np.where(real < 0, -points, points)
 
 
@@ -65,14 +64,8 @@ def best_scales(values: npt.ArrayLike, points: IntArray) -> FloatArray:
     return scales
 
 
-def _take_back(point: IntArray, target: FloatArray, pulses: int) -> None:
-    for _ in range(pulses):
-        cost = np.where(point > 0, 2 * (target - point) + 1, np.inf)
-        point[int(np.argmin(cost))] -= 1
-
-
 def _check(dimensions: int, pulses: int) -> None:
     if dimensions < 1:
         raise FieldError(path="pvq.dimensions", rule="at least 1", value=dimensions)
-    if pulses < 0:
-        raise FieldError(path="pvq.pulses", rule="at least 0", value=pulses)
+    if not 0 <= pulses <= MAX_PULSES:
+        raise FieldError(path="pvq.pulses", rule=f"0 to {MAX_PULSES}", value=pulses)

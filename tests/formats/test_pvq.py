@@ -76,5 +76,6 @@ def test_bad_values_are_refused(values):
 def test_bad_sizes_are_refused():
     with pytest.raises(FieldError, match=r"pvq\.dimensions"):
         count_points(0, 1)
-    with pytest.raises(FieldError, match=r"pvq\.pulses"):
-        nearest_points([[1.0]], -1)
+    for pulses in (-1, 1 << 40):
+        with pytest.raises(FieldError, match=r"pvq\.pulses"):
+            nearest_points([[1.0]], pulses)
