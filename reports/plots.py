@@ -1,6 +1,7 @@
 """All figures of a report, and each as a file."""
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +31,7 @@ def static_spec(figure: Figure) -> dict[str, Any]:
     return painted
 
 
+@cache
 def library() -> str:
     """Return the script that draws figures on a page: Vega, Vega-Lite and Vega-Embed, from the installed package."""
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

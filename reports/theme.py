@@ -13,8 +13,8 @@ COMPONENTS = ("DRAM", "SRAM", "Registers", "Arithmetic", "Leakage")
 STATES = ("busy", *(str(stall) for stall in Stall), "idle")
 MACHINE_COLOURS = 8
 
-_LIGHT_MACHINES = ("#6b7280", "#0072b2", "#d55e00", "#008060", "#a8459a", "#8a6d00", "#3d8fc4", "#7a1f4b")
-_DARK_MACHINES = ("#a3aab5", "#56b4e9", "#f4914e", "#35c79b", "#dd8fcb", "#e0b83c", "#93cdf5", "#d9719a")
+_LIGHT_MACHINES = ("#6b7280", "#0072b2", "#d55e00", "#008060", "#7d2470", "#8a6d00", "#3d8fc4", "#7a1f4b")
+_DARK_MACHINES = ("#a3aab5", "#56b4e9", "#f4914e", "#35c79b", "#f5b8e4", "#e0b83c", "#93cdf5", "#d9719a")
 
 LIGHT = {
     "$ink": "#1c2127",
@@ -31,7 +31,7 @@ LIGHT = {
     "$weights_pending": "#e69f00",
     "$activations_pending": "#cc79a7",
     "$starved": "#ecd25c",
-    "$buffer_full": "#7a5195",
+    "$buffer_full": "#43265f",
     "$channel_busy": "#1b9e77",
     "$idle": "#e9e7e2",
     **{f"$machine{number}": colour for number, colour in enumerate(_LIGHT_MACHINES)},
@@ -51,7 +51,7 @@ DARK = {
     "$weights_pending": "#e6a52e",
     "$activations_pending": "#d68ab5",
     "$starved": "#e6d06a",
-    "$buffer_full": "#a282c4",
+    "$buffer_full": "#d5c3ee",
     "$channel_busy": "#35b28a",
     "$idle": "#2f343b",
     **{f"$machine{number}": colour for number, colour in enumerate(_DARK_MACHINES)},

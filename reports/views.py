@@ -105,10 +105,10 @@ def component_joules(run: RunResult) -> dict[str, float]:
 
 def layer_views(run: RunResult) -> list[LayerView]:
     """Return the layers of a run; energy without leakage, which belongs to no layer."""
-    joules: Counter[str] = Counter()
+    joules: dict[str, float] = {}
     for entry in run.energy.entries:
-        joules[entry.layer] += entry.pj / PJ_PER_J  # type: ignore[assignment]  # Counter adds floats as well, typeshed says int
-    return [_layer_view(inputs, run.clock_hz, float(joules[inputs[0].name])) for inputs in run.layers if inputs]
+        joules[entry.layer] = joules.get(entry.layer, 0.0) + entry.pj / PJ_PER_J
+    return [_layer_view(inputs, run.clock_hz, joules.get(inputs[0].name, 0.0)) for inputs in run.layers if inputs]
 
 
 def _layer_view(inputs: Sequence[LayerResult], clock_hz: float, joules: float) -> LayerView:

@@ -108,7 +108,7 @@ def _chart(points: list[Row], lines: list[Row], ends: list[float], machines: Seq
     heights = log_ends([row["rate"] for row in (*points, *lines)])
     x = alt.X("intensity:Q", title="MACs per byte of weights moved", scale=log_scale(ends), axis=log_axis(ends))
     y = alt.Y("rate:Q", title="GMAC/s", scale=log_scale(heights), axis=log_axis(heights))
-    colour = alt.Color("machine:N", scale=machine_scale(machines), legend=legend(own_legend))
+    colour = alt.Color("machine:N", scale=machine_scale(machines), legend=legend(own_legend, orient="bottom"))
     shape = alt.Shape("layer:N", sort=names, legend=legend(True, orient="bottom", symbolFillColor="$muted", symbolType="circle"))
     roofs = alt.Chart(data(lines)).mark_line(strokeWidth=1.5, color="$muted").encode(x=x, y=y, detail="roof:N")
     labels = (

@@ -33,6 +33,7 @@
 
   const failed = (element, error) => {
     element.textContent = `This chart could not be drawn (${error.message}); its numbers are below.`;
+    element.dataset.drawn = "no";
     console.error(error);
   };
 
