@@ -213,6 +213,25 @@ def test_all_layers_must_fit_on_chip_together() -> None:
         lower_model(model, enough.replace("weights.bytes", sum(each) - 1))
 
 
+def test_a_decoder_needs_codes_that_fit_it() -> None:
+    machine = MACHINES["sparse-huffman-dram"]
+    with pytest.raises(UnsupportedProgram, match=r"decoder must be absent on a dense machine, whose weights are not coded"):
+        lower(layer_of("dense"), machine.replace("array.kind", "dense"))
+    with pytest.raises(UnsupportedProgram, match=r"decoder\.max_code_bits must be enough for the \d+ symbols of fc, not 1"):
+        lower(layer_of("scalar_coded"), machine.replace("decoder.max_code_bits", 1))
+
+
+def test_coded_indices_take_their_entropy() -> None:
+    # 8 codes in dense order, half of them pruned: fewer than the 4 bits of an index, and one symbol a weight.
+    layer = layer_of("scalar_coded", rows=64, cols=64)
+    machine = MACHINES["sparse-huffman-dram"].replace("array.kind", "codebook").replace("scan.skip_zeros", False)
+    plain = lower(layer, machine.replace("decoder", None))
+    coded = lower(layer, machine)
+    assert plain.tiles is not None and coded.tiles is not None
+    assert coded.tiles.symbols == 64 * 64
+    assert coded.tiles.size.sum() < 0.8 * plain.tiles.size.sum()
+
+
 def test_activations_of_another_length_are_refused() -> None:
     lowered = lower(layer_of("dense"), small(PEKind.DENSE))
     with pytest.raises(UnsupportedProgram, match=r"fc\.activations must be of shape \[10\], not \[9\]"):
