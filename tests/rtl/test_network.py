@@ -1,0 +1,63 @@
+"""Asks whether the real network, magnitude-pruned and quantised, gives the same bits and cycles in RTL, SimPy, numba, numpy and PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qsim.compress.pipeline import compress
+from qsim.compress.recipe import parse_recipe
+from qsim.model.compressed import CompressedModel
+from qsim.verify import array_job, verify
+from rtl.verify import run_array
+from tests.rtl.machines import MACHINES
+from workloads.lenet_300_100 import WORKLOAD
+from workloads.mnist import load_mnist, load_test
+from workloads.weights import load_weights
+
+pytestmark = pytest.mark.rtl
+
+IMAGES = (0, 1, 2)
+RECIPE = """
+name = "no retraining"
+[prune]
+method = "iterative"
+densities = [0.08, 0.09, 0.26]
+rounds = 1
+epochs = 0
+[quantise]
+method = "kmeans"
+entries = 15
+start = "linear"
+[finetune]
+epochs = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def model() -> CompressedModel:
+    return compress(parse_recipe(RECIPE), WORKLOAD, load_weights(WORKLOAD), load_mnist())
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return load_test().images[list(IMAGES)].astype(np.int64)
+
+
+@pytest.mark.parametrize("name", ["1 PE", "2 PEs, queue of 1", "4 PEs", "8 PEs"])
+def test_everything_agrees(name: str, model: CompressedModel, images: np.ndarray, build_dir: Path) -> None:
+    checks = verify(model, MACHINES[name], images, IMAGES, build_dir=build_dir)
+    assert len(checks) == len(model.layers) * len(IMAGES)
+    for check in checks:
+        assert check.agree, check
+        assert check.item_differences == check.output_differences_numpy == check.output_differences_torch == 0
+        assert check.items > 0 and check.outputs > 0
+
+
+def test_runs_without_records_give_the_same(model: CompressedModel, images: np.ndarray, build_dir: Path) -> None:
+    machine = MACHINES["4 PEs"]
+    job = array_job(model.layers[0], machine, images)
+    (recorded,), (quick,) = (run_array(machine, [job], build_dir, record=record) for record in (True, False))
+    np.testing.assert_array_equal(recorded.outputs, quick.outputs)
+    np.testing.assert_array_equal(recorded.cycles, quick.cycles)
+    assert len(recorded.items) == len(IMAGES) and quick.items == ()
