@@ -1,7 +1,6 @@
 """From a layer and a machine to a :class:`Program`: what depends on the weights is prepared once and used for every input."""
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -120,50 +119,52 @@ class LoweredLayer:
 
     def result(self, activations: IntArray, simulated: Simulated) -> LayerResult:
         """Return the cycles, units, action counts and events of a simulated program of this layer."""
-        node, tiles, dram = self.layer.node, self.tiles, self.machine.dram
         columns = self.columns(activations)
         sums = self.column_totals[:, columns].sum(axis=1).tolist()
         work = Totals(columns=len(columns), entries=sums[ENTRIES], fillers=sums[FILLERS], additions=sums[ADDITIONS])
-        totals = partial(
-            LayerTotals,
-            rows=node.outputs,
-            cols=node.inputs,
-            bias_bits=node.bias_format.width,
-            scale_bits=self.layer.scale_format.width if self.layer.scale_format is not None else 1,
-            work=work,
-            weight_rows=sums[WEIGHT_ROWS],
-            loads_input=self.first,
-            unloads_output=self.last,
-        )
+        totals = self._totals(work, sums[WEIGHT_ROWS])
         events = {
             "columns": len(columns),
             "entries": work.entries,
             "filler_entries": work.fillers,
             "empty_columns": sums[EMPTY],
         }
-        if dram is None or tiles is None:
-            found = totals()
-        else:
-            inputs, outputs = self._requests(dram, tiles.end)
-            read = bursts_of(tiles.address, tiles.size, dram.burst_bytes) + bursts_of(*inputs, dram.burst_bytes)
-            written = bursts_of(*outputs, dram.burst_bytes)
-            found = totals(
-                loaded_rows=tiles.loaded_rows,
-                loaded_pointers=tiles.loaded_pointers,
-                symbols=tiles.symbols,
-                bursts_read=read,
-                bursts_written=written,
-            )
-            events |= simulated.events | {"dram_bytes": (read + written) * dram.burst_bytes, "tiles": len(tiles.size)}
-            events["decoded_symbols"] = tiles.symbols
+        if self.machine.dram is not None and self.tiles is not None:
+            moved = (totals.bursts_read + totals.bursts_written) * self.machine.dram.burst_bytes
+            events |= simulated.events
+            events |= {"dram_bytes": moved, "tiles": len(self.tiles.size), "decoded_symbols": totals.symbols}
         return LayerResult(
-            name=node.name,
+            name=self.layer.node.name,
             cycles=simulated.cycles,
             macs=work.entries - work.fillers,
-            dense_macs=node.weights,
+            dense_macs=self.layer.node.weights,
             units=simulated.units,
-            counts=layer_counts(found, self.machine),
+            counts=layer_counts(totals, self.machine),
             events=events,
+        )
+
+    def _totals(self, work: Totals, weight_rows: int) -> LayerTotals:
+        node, dram, tiles = self.layer.node, self.machine.dram, self.tiles
+        totals = LayerTotals(
+            rows=node.outputs,
+            cols=node.inputs,
+            bias_bits=node.bias_format.width,
+            scale_bits=self.layer.scale_format.width if self.layer.scale_format is not None else 1,
+            work=work,
+            weight_rows=weight_rows,
+            loads_input=self.first,
+            unloads_output=self.last,
+        )
+        if dram is None or tiles is None:
+            return totals
+        inputs, outputs = self._requests(dram, tiles.end)
+        return replace(
+            totals,
+            loaded_rows=tiles.loaded_rows,
+            loaded_pointers=tiles.loaded_pointers,
+            symbols=tiles.symbols if self.machine.decoder is not None else 0,
+            bursts_read=bursts_of(tiles.address, tiles.size, dram.burst_bytes) + bursts_of(*inputs, dram.burst_bytes),
+            bursts_written=bursts_of(*outputs, dram.burst_bytes),
         )
 
 
