@@ -1,6 +1,7 @@
 """What a network to be compressed is, before anyone trains it: shapes, input scaling, and what the papers report."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from qsim.errors import FieldError
 from qsim.formats.fixed import FixedFormat
@@ -89,7 +90,7 @@ class Workload:
     def __post_init__(self) -> None:
         if not self.layers:
             raise FieldError(path=f"workload {self.name}.layers", rule="at least one layer", value=())
-        for before, after in zip(self.layers, self.layers[1:], strict=False):
+        for before, after in pairwise(self.layers):
             if before.outputs != after.inputs:
                 raise FieldError(path=f"layer {after.name}.inputs", rule=f"{before.outputs} as {before.name} gives", value=after.inputs)
 

@@ -1,4 +1,4 @@
-"""The whole compression: prune, quantise, fine-tune, fix the point.
+"""The whole compression: prune, order units, quantise, fine-tune, fix the point.
 
 Every random choice comes from the recipe's seed, every decision from the training and validation splits. The same recipe,
 weights and data give the same model on the same machine.
@@ -12,6 +12,7 @@ import torch
 from qsim.compress.calibrate import fix_point
 from qsim.compress.finetune import effective, finetune
 from qsim.compress.network import Layout, Samples, error_count
+from qsim.compress.order import order_units
 from qsim.compress.prune import prune
 from qsim.compress.quality import Errors, integer_errors
 from qsim.compress.recipe import Recipe
@@ -55,7 +56,7 @@ def compress_in_stages(
     generator, random = torch.Generator().manual_seed(recipe.seed), np.random.default_rng(recipe.seed)
     errors = {"float": Errors(error_count(layout, layout.pack(state), validation), len(validation))}
 
-    pruned = prune(recipe.prune, layout, layout.pack(state), samples, generator, progress)
+    pruned = order_units(layout, prune(recipe.prune, layout, layout.pack(state), samples, generator, progress))
     errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
     given = QuantiserInput(
         layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from qsim.errors import RecipeError, nearest
+from qsim.errors import FieldError, RecipeError, nearest
 
 T = TypeVar("T")
 Variant = Mapping[str, type]
@@ -24,7 +24,10 @@ def read_table(kind: type[T], table: Mapping[str, Any], path: str) -> T:
     for name, item in known.items():
         if name not in values and item.default is MISSING and item.default_factory is MISSING:
             raise RecipeError(f"{_join(path, name)} is missing")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except FieldError as error:  # types from below know nothing of recipes
+        raise RecipeError(str(error)) from error
 
 
 def read_variant(variants: Variant, table: Mapping[str, Any], path: str) -> Any:

@@ -1,5 +1,7 @@
 """Random integer networks for property tests, saturating ones included."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -29,7 +31,7 @@ def models(draw: st.DrawFn) -> CompressedModel:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     widths = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4))
     source, layers = FixedFormat(16, 8), []
-    for place, (cols, rows) in enumerate(zip(widths, widths[1:], strict=False)):
+    for place, (cols, rows) in enumerate(pairwise(widths)):
         form = random_form(draw, rng, rows, cols)
         accumulator = FixedFormat(draw(st.sampled_from([18, 24, 32])), source.fraction + form.weight_format.fraction)
         total = accumulator.fraction + (form.scale_format.fraction if isinstance(form, Pyramid) else 0)

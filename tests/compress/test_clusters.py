@@ -1,5 +1,7 @@
 """Does one-dimensional k-means start where its formulas say, never get worse, and find the true optimum when asked to?"""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def test_lloyd_never_gets_worse_and_the_optimum_bounds_it(values: list[float], k
     histogram = Histogram.of(np.array(values))
     centroids = start_centroids(histogram, k, start, np.random.default_rng(seed))
     errors = [distortion(histogram, lloyd(histogram, centroids, iterations)) for iterations in range(8)]
-    assert all(after <= before + 1e-9 for before, after in zip(errors, errors[1:], strict=False))
+    assert all(after <= before + 1e-9 for before, after in pairwise(errors))
     assert errors[-1] >= distortion(histogram, optimal_centroids(histogram, k)) - 1e-9
 
 

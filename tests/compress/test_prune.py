@@ -81,5 +81,5 @@ def test_pruning_repeats_bit_for_bit() -> None:
 
 
 def test_one_density_a_layer() -> None:
-    with pytest.raises(RecipeError, match="prune.densities must be 3 numbers, one a layer, not 2"):
+    with pytest.raises(RecipeError, match=r"prune\.densities must be 3 numbers, one a layer, not 2"):
         prune(IterativePruning(densities=(0.1, 0.1)), LAYOUT, start(), small_samples(), torch.Generator())

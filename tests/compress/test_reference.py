@@ -41,7 +41,7 @@ def test_saturation_depends_on_the_order() -> None:
 
 
 def test_rounding_is_half_up_and_bias_is_aligned() -> None:
-    # Sums in halves; bias 3 is 6 halves; output in whole numbers: (5 + 6) / 2 = 5.5 -> 6, (-5 + 6) / 2 = 0.5 -> 1, (-9 + 6) / 2 = -1.5 -> -1.
+    # Sums in halves; bias 3 is 6 halves; output in whole numbers: 11/2 -> 6, 1/2 -> 1, -3/2 -> -1.
     model = one_layer([[5], [-5], [-9]], [3, 3, 3], 32, "s16.0")
     assert TorchReference(model)(np.array([[1]])).tolist() == [[6, 1, -1]]
     assert TorchReference(one_layer([[5], [-5], [-9]], [3, 3, 3], 32, "s16.0", relu=True))(np.array([[1]])).tolist() == [[6, 1, 0]]

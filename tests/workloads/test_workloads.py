@@ -58,10 +58,10 @@ def test_foreign_checkpoints_are_refused_with_the_reason(tmp_path: Path) -> None
         load_weights(LENET, path)
     state = dict(load_weights(LENET))
     save_file({**state, "ip4.weight": np.zeros((1, 1), dtype=np.float32)}, path)
-    with pytest.raises(DataError, match="ip4.weight"):
+    with pytest.raises(DataError, match=r"ip4\.weight"):
         load_weights(LENET, path)
     save_file({name: values for name, values in state.items() if name != "ip2.bias"}, path)
-    with pytest.raises(DataError, match="lacks the tensor 'ip2.bias'"):
+    with pytest.raises(DataError, match=r"lacks the tensor 'ip2\.bias'"):
         load_weights(LENET, path)
     save_file({**state, "ip3.weight": np.ascontiguousarray(state["ip3.weight"].T)}, path)
     with pytest.raises(DataError, match=r"ip3.weight shape must be \(10, 100\)"):
@@ -91,9 +91,7 @@ def test_impossible_workloads_are_refused() -> None:
             checkpoint_sha256="",
         )  # fmt: skip
     with pytest.raises(FieldError, match="at least one layer"):
-        Workload(
-            name="w", citation="c", layers=(), published=published, normalisation=normalisation, checkpoint="w", checkpoint_sha256=""
-        )
+        Workload(name="w", citation="c", layers=(), published=published, normalisation=normalisation, checkpoint="w", checkpoint_sha256="")
     with pytest.raises(FieldError, match="outputs must be at least 1"):
         LayerShape(name="a", inputs=4, outputs=0, activation=Activation.NONE)
     with pytest.raises(FieldError, match="deviation must be positive"):
