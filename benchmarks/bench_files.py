@@ -24,5 +24,6 @@ def run() -> list[dict[str, object]]:
         start = time.perf_counter()
         model = CompressedModel.load(path)
         read = time.perf_counter() - start
-        rows.append({"name": f"{recipe}: read and decode", "value": read * 1e3, "unit": "ms", "on": f"{model.graph.parameters:,} parameters"})
+        size = f"{model.graph.parameters:,} parameters"
+        rows.append({"name": f"{recipe}: read and decode", "value": read * 1e3, "unit": "ms", "on": size})
     return rows

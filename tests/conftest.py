@@ -14,4 +14,3 @@ settings.register_profile(
     "qsim", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("qsim")
-

@@ -2,7 +2,8 @@
 
 import click
 
-from qsim.cli.console import console, echo_json, table
+from qsim.cli.console import console, echo_json, messages, table
+from qsim.errors import MissingExtra
 
 TOPICS = ("machines", "technologies", "recipes", "workloads", "quantizers", "reports")
 
@@ -17,7 +18,14 @@ def command(topics: tuple[str, ...], as_json: bool) -> None:
     Example:
       qsim list machines technologies
     """
-    found = {topic: _entries(topic) for topic in topics or TOPICS}
+    found = {}
+    for topic in topics or TOPICS:
+        try:
+            found[topic] = _entries(topic)
+        except MissingExtra as error:
+            if topics:
+                raise
+            messages.print(f"{error}", style="dim", markup=False)
     if as_json:
         echo_json(found)
         return
@@ -27,12 +35,15 @@ def command(topics: tuple[str, ...], as_json: bool) -> None:
 
 
 def _entries(topic: str) -> list[dict[str, str]]:
+    from qsim.build import need_torch
+
     match topic:
         case "machines":
             return _machines()
         case "technologies":
             return _technologies()
         case "recipes":
+            need_torch("listing recipes")
             from qsim.compress.recipe import RECIPES, load_recipe
 
             return [{"recipe": name, "description": load_recipe(name).description} for name in RECIPES]
@@ -41,6 +52,7 @@ def _entries(topic: str) -> list[dict[str, str]]:
 
             return [{"workload": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation} for item in WORKLOADS.values()]
         case "quantizers":
+            need_torch("listing quantizers")
             from qsim.compress.quantizers import QUANTIZERS
 
             return [{"quantizer": name, "description": _first_line(item)} for name, item in QUANTIZERS.items()]
