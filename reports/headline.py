@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qsim.errors import DataError
 from reports.text import factor, percent, points, quantity
 from reports.views import Machine
 
@@ -19,7 +20,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The sentence under the title and the tiles; ``machine`` is the one with the least energy."""
+    """The sentence under the title and the tiles; ``machine`` is the one spoken of."""
 
     machine: str
     sentence: str
@@ -31,9 +32,17 @@ def best_of(machines: Sequence[Machine]) -> Machine:
     return min(machines[1:] or machines, key=lambda machine: machine.joules)
 
 
-def headline(machines: Sequence[Machine]) -> Headline:
-    """Return the first screen of a report about ``machines``, the first of which is the baseline."""
+def headline(machines: Sequence[Machine], highlight: str | None = None) -> Headline:
+    """Return the first screen of a report about ``machines``, the first of which is the baseline.
+
+    ``highlight`` names the machine to speak of, None for the one with the least energy. Raises :class:`DataError` for an unknown one.
+    """
     base, best = machines[0], best_of(machines)
+    if highlight is not None:
+        named = {machine.run.architecture.name: machine for machine in machines} | {machine.label: machine for machine in machines}
+        if highlight not in named:
+            raise DataError(path="highlight", rule="the name of a machine in the report", value=highlight, legal=named)
+        best = named[highlight]
     run = best.run
     sentence = f"{run.workload.name}, recipe {run.recipe.name}, on {best.label}: {run.ratio:.1f} times smaller than float32"
     if best is not base and best.joules and run.seconds:
@@ -77,7 +86,7 @@ def _inputs(count: int) -> str:
 
 def _against(base: Machine, best: Machine, before: float, after: float, unit: str, better: str, worse: str) -> str:
     if best is base:
-        return f"on {best.label}, the only machine"
+        return f"on {best.label}, the baseline"
     if not before or not after:
         return f"on {best.label}"
     ratio, word = (before / after, better) if before >= after else (after / before, worse)

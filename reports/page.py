@@ -37,14 +37,16 @@ def write_report(
     *,
     title: str = "What it saves and what it costs",
     baseline: str | None = None,
+    highlight: str | None = None,
     compression: Sequence[CompressionRow] = (),
 ) -> Path:
     """Write ``report.html``, ``figures/*.svg`` and ``*.png``, ``data.csv``, ``data.json`` and, with traces, ``trace.json`` into ``out``.
 
-    ``baseline`` names the machine all others are compared with, None for the first run; ``compression`` are the rows of the compression
-    table, the total last. Everything is made before the first file is written, the page last. Returns the path of the page.
+    ``baseline`` names the machine all others are compared with, None for the first run; ``highlight`` the machine of the first
+    screen, None for the one with the least energy; ``compression`` are the rows of the compression table, the total last. Everything
+    is made before the first file is written, the page last. Returns the path of the page.
 
-    Raises :class:`MissingExtra` without the report extra, :class:`qsim.errors.DataError` for no runs or an unknown baseline.
+    Raises :class:`MissingExtra` without the report extra, :class:`qsim.errors.DataError` for no runs or an unknown machine.
     """
     if any(find_spec(name) is None for name in NEEDS):
         raise MissingExtra("report", "writing a report")
@@ -59,7 +61,7 @@ def write_report(
     files["data.json"] = json_text(runs).encode("utf-8")
     if any(run.trace is not None for run in runs):
         files["trace.json"] = chrome_trace_text(runs).encode("utf-8")
-    page = _render(title, machines, drawn, files, compression)
+    page = _render(title, machines, drawn, files, compression, highlight)
     for name, content in files.items():
         write_bytes_atomically(out / name, content)
     write_bytes_atomically(out / "report.html", page.encode("utf-8"))
@@ -67,7 +69,12 @@ def write_report(
 
 
 def _render(
-    title: str, machines: Sequence[Machine], drawn: Sequence[Figure], files: dict[str, bytes], compression: Sequence[CompressionRow]
+    title: str,
+    machines: Sequence[Machine],
+    drawn: Sequence[Figure],
+    files: dict[str, bytes],
+    compression: Sequence[CompressionRow],
+    highlight: str | None,
 ) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -86,7 +93,7 @@ def _render(
         style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         palette=_palette_css(),
         scripts=scripts,
-        headline=headline(machines),
+        headline=headline(machines, highlight),
         remarks=remarks(machines),
         figures={figure.key: figure for figure in drawn},
         images={figure.key: _data_uri(files[f"figures/{figure.key}.svg"]) for figure in drawn},

@@ -91,7 +91,7 @@ def layer_table(machines: Sequence[Machine]) -> Table:
             Column(head="Energy", unit=joule_unit),
             Column(head="MACs issued"),
             Column(head="of dense", unit="%"),
-            Column(head="Multipliers busy", unit="%"),
+            Column(head="of peak rate", unit="%"),
             Column(head="DRAM traffic", unit=byte_unit),
         ),
         groups=tuple(groups),

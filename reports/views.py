@@ -22,6 +22,7 @@ _COMPONENT_OF = {
     Action.FLOAT_ADD: "Arithmetic",
     Action.FLOAT_MULTIPLY: "Arithmetic",
 }
+_FLOW = ("dram", "slot", "decoder", "scan", "pe", "drain")
 _NUMBERED = re.compile(r"^(.*?)[\s\[._-]*\d+\]?$")
 
 
@@ -148,6 +149,11 @@ def unit_class(unit: str) -> str:
     return match.group(1) if match and match.group(1) else unit
 
 
+def flow_order(kind: str) -> int:
+    """Return the place of a class of units along the way of the data: memory first, drain last, unknown ones after it."""
+    return next((place for place, name in enumerate(_FLOW) if kind == name or kind.startswith(f"{name}.")), len(_FLOW))
+
+
 def time_by_class(run: RunResult) -> dict[str, dict[str, int]]:
     """Return unit-cycles by unit class and state (busy, each stall, idle), over all layers and inputs."""
     totals: dict[str, dict[str, int]] = {}
@@ -157,4 +163,4 @@ def time_by_class(run: RunResult) -> dict[str, dict[str, int]]:
                 states = totals.setdefault(unit_class(unit.unit), {})
                 for state, cycles in (("busy", unit.busy), *((str(k), v) for k, v in unit.stalled.items()), ("idle", unit.idle)):
                     states[state] = states.get(state, 0) + cycles
-    return totals
+    return {kind: totals[kind] for kind in sorted(totals, key=flow_order)}

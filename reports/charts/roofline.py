@@ -54,7 +54,7 @@ def figure(machines: Sequence[Machine]) -> Figure | None:
         key="roofline",
         caption=(
             "Roofline. No machine can be faster than its line: the slope is the bandwidth of the memory that holds the weights (DRAM, or "
-            "the weight SRAM where all weights are on chip), the flat part its multipliers. MACs are those really issued."
+            "the weight SRAM where all weights are on chip), the flat part its PEs. MACs are those really issued."
         ),
         panels=(Panel(title="", spec=live_spec(draw), alt=f"Roofline plot. {words}."),),
         legend=machine_legend(machines),

@@ -23,7 +23,7 @@ def figure(machines: Sequence[Machine]) -> Figure | None:
     present = [state for state in STATES if any(bar.state == state for _, line in drawn for bar in line.bars)]
     titled: list[tuple[str, Draw]] = [(_title(machine, line), partial(_chart, line, present)) for machine, line in drawn]
     bins = max(line.bin_cycles for _, line in drawn)
-    note = f" Each step stands for up to {bins} cycles and shows the state that fills most of it." if bins > 1 else ""
+    note = f" Steps of up to {bins} cycles; each state is drawn in its true proportion." if bins > 1 else ""
     return Figure(
         key="timeline",
         caption=f"The busiest layer for the first input, unit by unit; blank is idle.{note} Shift and wheel zoom, dragging moves.",

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from qsim.errors import DataError
 from reports.headline import headline
 from reports.provenance import index_ranges, remarks
 from reports.views import machines_of
@@ -30,7 +33,14 @@ def test_a_worse_machine_is_called_worse() -> None:
 def test_one_machine_and_no_accuracy() -> None:
     result = headline(machines_of([replace(RUNS[0], quality=None)], None))
     assert result.tiles[1].text == "not measured" and result.tiles[1].value is None
-    assert "the only machine" in result.tiles[2].detail
+    assert "the baseline" in result.tiles[2].detail
+
+
+def test_another_machine_can_be_spoken_of() -> None:
+    machines = machines_of(RUNS, None)
+    assert headline(machines, "sample-codebook-dram").tiles[0].value == RUNS[1].ratio
+    with pytest.raises(DataError, match="highlight"):
+        headline(machines, "abacus")
 
 
 def test_remarks_name_what_is_made_up_or_missing() -> None:

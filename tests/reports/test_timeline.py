@@ -35,6 +35,15 @@ def test_bars_cover_what_they_show_and_never_overlap(gap: int, pieces: list[tupl
     assert -(-now // line.bin_cycles) <= BINS
 
 
+def test_rare_work_is_drawn_in_its_proportion() -> None:
+    """One busy cycle in twenty over 24,000 cycles, bins of 100: no bin is mostly busy, 1,200 cycles are."""
+    spans = [span("pe0", start, start + 1) for start in range(0, 24000, 20)]
+    spans += [span("pe0", start + 1, start + 20, "starved") for start in range(0, 24000, 20)]
+    line = timeline(Trace(layer="a", cycles=24000, spans=tuple(spans)))
+    busy = sum(bar.end - bar.start for bar in line.bars if bar.state == "busy")
+    assert abs(busy - 1200) <= line.bin_cycles == 100
+
+
 def test_many_units_are_cut_and_counted_in_natural_order() -> None:
     spans = (*(span(f"pe{p}", 0, 4) for p in reversed(range(40))), span("drain", 4, 5))
     line = timeline(Trace(layer="a", cycles=5, spans=spans))
