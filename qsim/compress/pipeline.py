@@ -56,7 +56,9 @@ def compress_in_stages(
     generator, random = torch.Generator().manual_seed(recipe.seed), np.random.default_rng(recipe.seed)
     errors = {"float": Errors(error_count(layout, layout.pack(state), validation), len(validation))}
 
-    pruned = order_units(layout, prune(recipe.prune, layout, layout.pack(state), samples, generator, progress))
+    pruned = prune(recipe.prune, layout, layout.pack(state), samples, generator, progress)
+    if recipe.order_units:
+        pruned = order_units(layout, pruned)
     errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
     given = QuantiserInput(
         layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,

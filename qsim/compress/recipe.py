@@ -2,7 +2,8 @@
 
 Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.prune.PRUNERS` and
 :data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[finetune]``,
-``[fixed_point]`` and ``[encode]`` may be left out. A field that does not exist is an error, never ignored.
+``[fixed_point]`` and ``[encode]`` may be left out. ``order_units = true`` sorts hidden units after pruning
+(:mod:`qsim.compress.order`). A field that does not exist is an error, never ignored.
 """
 
 import tomllib
@@ -19,7 +20,7 @@ from qsim.formats.symbols import EncodeOptions
 
 FOLDER = Path(__file__).parent / "recipes"
 TABLES = ("prune", "quantise", "finetune", "fixed_point", "encode")
-FIELDS = ("name", "description", "seed", *TABLES)
+FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
 RECIPES: dict[str, Path] = {
     name: FOLDER / f"{name}.toml" for name in ("deep-compression", "smallest", "eie", "codebook", "pvq", "dense-16b")
@@ -38,6 +39,7 @@ class Recipe:
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     description: str = ""
     seed: int = 0
+    order_units: bool = False
     text: str = ""
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
         name=convert(str, table["name"], "name"),
         description=convert(str, table.get("description", ""), "description"),
         seed=convert(int, table.get("seed", 0), "seed"),
+        order_units=convert(bool, table.get("order_units", False), "order_units"),
         prune=read_variant(PRUNERS, {"method": "none", **subtable(table, "prune")}, "prune"),
         quantise=read_variant(QUANTIZERS, subtable(table, "quantise"), "quantise"),
         finetune=read_table(FineTuning, subtable(table, "finetune"), "finetune"),
