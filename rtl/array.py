@@ -16,13 +16,13 @@ CYCLE_BITS = 32
 
 
 def events_layout(parameters: ArrayParameters) -> data.StructLayout:
-    """Return the layout of what happens in a cycle, one bit a PE but for ``broadcast``.
+    """Return the layout of what happens in a cycle.
 
-    ``broadcast``: an item is handed to all queues; ``pop``: a PE takes an item from its queue; ``issue``: a column begins; ``leave``: its
-    last entry is issued.
+    ``broadcast``: an item is handed to all queues; ``result``: a row of outputs is there. One bit a PE: ``pop``: it takes an item from its
+    queue; ``issue``: a column begins; ``leave``: the column's last entry is issued.
     """
     flags = unsigned(parameters.pes)
-    return data.StructLayout({"broadcast": 1, "pop": flags, "issue": flags, "leave": flags})
+    return data.StructLayout({"broadcast": 1, "result": 1, "pop": flags, "issue": flags, "leave": flags})
 
 
 class BroadcastArray(wiring.Component):
@@ -110,6 +110,7 @@ class BroadcastArray(wiring.Component):
         m.d.comb += [
             quiet.eq(~scan.active & Cat(pe.idle & ~queue.o.valid for queue, pe in zip(self.queues, self.pes, strict=True)).all()),
             scan.start.eq(self.start & ~self.busy),
+            self.events.result.eq(drain.result.valid),
             self.events.broadcast.eq(scan.o.valid & scan.o.ready),
             drain.start.eq(computing & quiet),
         ]

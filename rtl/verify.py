@@ -96,6 +96,8 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
         vectors[f"words_{number}"] = packer.layer_words(job)
         vectors[f"inputs_{number}"] = np.stack([packer.activation_words(row) for row in job.activations])
         vectors[f"rows_{number}"] = -(-job.rows // parameters.pes)
+        # Even if no two PEs ever worked at once it would take less: a model that is still running then never ends.
+        vectors[f"limit_{number}"] = 1000 + 4 * (len(job.codes) + job.pointers.size + job.rows)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"

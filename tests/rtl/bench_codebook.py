@@ -5,7 +5,7 @@ import numpy as np
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 
-from tests.rtl.streams import Port, begin, every_pace, generators, signed
+from tests.rtl.streams import Port, begin, bench, every_pace, generators, signed
 
 LATENCY = 1
 
@@ -19,7 +19,7 @@ async def write(dut: HierarchyObject, table: np.ndarray) -> None:
     dut.codebook__write__en.value = 0
 
 
-@cocotb.test()
+@bench
 @every_pace
 async def codebook(dut: HierarchyObject, idle: bool, pressure: bool) -> None:
     await begin(dut)

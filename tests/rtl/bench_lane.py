@@ -5,7 +5,7 @@ import numpy as np
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 
-from tests.rtl.streams import begin, generators, load, pack
+from tests.rtl.streams import begin, bench, generators, load, pack
 
 BIAS, PE, ROWS = 3, 1, 32
 SUM_DELAY, LATENCY = 2, 7
@@ -18,7 +18,7 @@ def formula(total: int, shift: int, relu: bool) -> int:
     return max(0, value) if relu else value
 
 
-@cocotb.test()
+@bench
 @cocotb.parametrize(shift=[-15, -1, 0, 1, 2, 13, 20, 31, 47, 63], bias_shift=[0, 1, 12, 31], relu=[False, True])
 async def lane(dut: HierarchyObject, shift: int, bias_shift: int, relu: bool) -> None:
     await begin(dut)

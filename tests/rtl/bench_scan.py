@@ -5,7 +5,7 @@ import numpy as np
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 
-from tests.rtl.streams import Port, begin, cycle, generators, layout, load, pack, signed
+from tests.rtl.streams import Port, begin, bench, cycle, generators, layout, load, pack, signed
 
 ACTIVATIONS, WIDTH, START_LATENCY = 1, 5, 2
 
@@ -23,7 +23,7 @@ async def last_active(dut: HierarchyObject) -> int:
             return cycle() - 1
 
 
-@cocotb.test()
+@bench
 @cocotb.parametrize(pressure=[False, True], every_column=[False, True], density=[0.0, 0.1, 0.5, 1.0])
 async def scan(dut: HierarchyObject, pressure: bool, every_column: bool, density: float) -> None:
     edge = await begin(dut)

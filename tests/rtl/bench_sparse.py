@@ -6,7 +6,7 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 
 from tests.rtl.recurrence_of_pe import columns_of, pe_cycles
-from tests.rtl.streams import Port, begin, cycle, generators, layout, load
+from tests.rtl.streams import Port, begin, bench, cycle, generators, layout, load
 
 CODEBOOK, POINTERS, WEIGHTS = 2, 4, 5
 PE, PER_ROW, CODE_BITS, INDEX_BITS, ROWS = 1, 4, 4, 3, 32
@@ -53,7 +53,7 @@ async def drain(dut: HierarchyObject) -> list[int]:
     return sums
 
 
-@cocotb.test()
+@bench
 @cocotb.parametrize(idle=[False, True], density=[0.03, 0.3, 1.0], rows=[1, 2, 3, 4, 32])
 async def sparse(dut: HierarchyObject, idle: bool, density: float, rows: int) -> None:
     await begin(dut)

@@ -3,12 +3,12 @@
 import cocotb
 from cocotb.handle import HierarchyObject
 
-from tests.rtl.streams import Port, begin, every_pace, generators
+from tests.rtl.streams import Port, begin, bench, every_pace, generators
 
 FORWARD, RETURN = 1, 1
 
 
-@cocotb.test()
+@bench
 @every_pace
 @cocotb.parametrize(depth=[1, 2, 3, 8])
 async def queue(dut: HierarchyObject, depth: int, idle: bool, pressure: bool) -> None:
@@ -26,7 +26,7 @@ async def queue(dut: HierarchyObject, depth: int, idle: bool, pressure: bool) ->
         assert popped[n] == sink.first_ready(max(pushed[n] + FORWARD, popped[n - 1] + 1 if n else 0)), f"item {n} left in {popped[n]}"
 
 
-@cocotb.test()
+@bench
 @every_pace
 async def fork(dut: HierarchyObject, idle: bool, pressure: bool) -> None:
     await begin(dut)

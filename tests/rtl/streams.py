@@ -116,4 +116,6 @@ def generators(seed: int, idle: bool, pressure: bool) -> tuple[np.random.Generat
     return data, driver if idle else None, monitor if pressure else None
 
 
+# A unit that never hands anything over must fail its bench, not hang it.
+bench = cocotb.test(timeout_time=200_000 * PERIOD, timeout_unit="ns")
 every_pace = cocotb.parametrize(idle=[False, True], pressure=[False, True])
