@@ -12,18 +12,19 @@ from torch import Tensor
 
 from qsim.compress.network import Backpropagation, Layout, Samples, error_count
 from qsim.compress.shared import Quantised
-from qsim.compress.train import batches, training_arithmetic
+from qsim.compress.train import MAX_SHIFT, batches, random_shift, training_arithmetic
 from qsim.errors import RecipeError
 from qsim.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
-    """``epochs`` of Adam; 0 leaves everything as it is."""
+    """``epochs`` of Adam; 0 leaves everything as it is. ``shift`` is the most pixels a batch is moved."""
 
     epochs: int = 0
     batch: int = 128
     learning_rate: float = 1e-3
+    shift: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -32,6 +33,8 @@ class FineTuning:
             raise RecipeError(path="finetune.batch", rule="at least 1", value=self.batch)
         if not self.learning_rate > 0:
             raise RecipeError(path="finetune.learning_rate", rule="positive", value=self.learning_rate)
+        if not 0 <= self.shift <= MAX_SHIFT:
+            raise RecipeError(path="finetune.shift", rule=f"0 to {MAX_SHIFT}", value=self.shift)
 
 
 class Adam:
@@ -75,7 +78,7 @@ def finetune(
     for epoch in range(how.epochs):
         with training_arithmetic():
             for _, chosen in batches(len(samples), how.batch, 1, generator):
-                propagate(effective(layout, quantised), chosen, gradient)
+                propagate(effective(layout, quantised), chosen, gradient, random_shift(how.shift, generator))
                 pulled = [layer.pull_back(part) for layer, part in zip(quantised.layers, layout.weights(gradient), strict=True)]
                 optimiser.step([*pulled, gradient[layout.weight_count :]], 1.0 - epoch / how.epochs)
         errors = error_count(layout, effective(layout, quantised), validation)

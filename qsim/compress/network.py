@@ -8,6 +8,7 @@ passes and not the matrix products would otherwise take most of the time. The ba
     dz_last = (softmax(z_last) - onehot) / n,  dW_l = dz_l^T h_(l-1),  dz_(l-1) = (dz_l W_l) where h_(l-1) > 0
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from qsim.compress.task import FloatState, LayerLike, NormalisationLike, SplitLike
+from qsim.errors import RecipeError
 from qsim.model.graph import Activation
 
 
@@ -117,6 +119,7 @@ class Backpropagation:
 
     def __init__(self, layout: Layout, samples: Samples, batch: int) -> None:
         self._layout, self._samples = layout, samples
+        self._side = math.isqrt(samples.raw.shape[1])
         self._raw = torch.empty(batch, samples.raw.shape[1], dtype=torch.uint8)
         widths = [samples.raw.shape[1], *(rows for rows, _ in layout.shapes)]
         self._values = [torch.empty(batch, width) for width in widths]
@@ -124,13 +127,15 @@ class Backpropagation:
         self._positive = [torch.empty(batch, width, dtype=torch.bool) for width in widths]
         self._onehot = torch.zeros(len(samples), widths[-1]).scatter_(1, samples.labels[:, None], 1.0)
 
-    def __call__(self, parameters: Tensor, chosen: Tensor, gradient: Tensor) -> None:
+    def __call__(self, parameters: Tensor, chosen: Tensor, gradient: Tensor, shift: tuple[int, int] = (0, 0)) -> None:
         """Write the gradient of the mean cross-entropy on the samples ``chosen`` [batch] into ``gradient``.
 
-        ``parameters`` and ``gradient`` are flat vectors.
+        ``parameters`` and ``gradient`` are flat vectors. ``shift`` moves all images, which must then be square, down and
+        to the right by so many pixels.
         """
         weights = self._layout.weights(parameters)
-        self._forward(weights, self._layout.biases(parameters), chosen)
+        self._load(chosen, *shift)
+        self._forward(weights, self._layout.biases(parameters))
         delta = self._deltas[-1]
         torch.softmax(self._values[-1], 1, out=delta)
         delta.sub_(self._onehot.index_select(0, chosen)).div_(len(chosen))
@@ -144,13 +149,29 @@ class Backpropagation:
                 if self._layout.relu[layer - 1]:
                     self._deltas[layer].mul_(torch.gt(values, 0, out=self._positive[layer]))
 
-    def _forward(self, weights: list[Tensor], biases: list[Tensor], chosen: Tensor) -> None:
+    def _load(self, chosen: Tensor, down: int, right: int) -> None:
         torch.index_select(self._samples.raw, 0, chosen, out=self._raw)
-        self._values[0].copy_(self._raw).mul_(self._samples.scale).add_(self._samples.offset)
+        if down or right:
+            if self._side**2 != self._raw.shape[1]:
+                raise RecipeError(path="shift", rule="0 where inputs are not square images", value=max(abs(down), abs(right)))
+            shape = len(chosen), self._side, self._side
+            rows, columns = _overlap(down, self._side), _overlap(right, self._side)
+            moved = self._values[0].zero_().view(shape)  # raw zero is the background
+            moved[:, rows[0], columns[0]].copy_(self._raw.view(shape)[:, rows[1], columns[1]])
+        else:
+            self._values[0].copy_(self._raw)
+        self._values[0].mul_(self._samples.scale).add_(self._samples.offset)
+
+    def _forward(self, weights: list[Tensor], biases: list[Tensor]) -> None:
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             result = torch.mm(self._values[layer], weight.t(), out=self._values[layer + 1]).add_(bias)
             if self._layout.relu[layer]:
                 result.relu_()
+
+
+def _overlap(move: int, side: int) -> tuple[slice, slice]:
+    """Where an axis moved by ``move`` still overlaps itself: the place it goes to, the place it comes from."""
+    return slice(max(0, move), side + min(0, move)), slice(max(0, -move), side + min(0, -move))
 
 
 def error_count(layout: Layout, parameters: Tensor, samples: Samples) -> int:

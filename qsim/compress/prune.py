@@ -40,6 +40,7 @@ class IterativePruning:
     batch: int = 128
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
+    shift: int = 0
 
     def __post_init__(self) -> None:
         for place, density in enumerate(self.densities):
@@ -51,7 +52,7 @@ class IterativePruning:
     @property
     def descent(self) -> Descent:
         """How one round retrains."""
-        return Descent(epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        return _descent(self)
 
     def density(self, layer: int, finished: int) -> float:
         """Density of ``layer`` after ``finished`` rounds."""
@@ -69,6 +70,7 @@ class GradualPruning:
     batch: int = 128
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
+    shift: int = 0
 
     def __post_init__(self) -> None:
         _check_density("prune.density", self.density)
@@ -81,12 +83,16 @@ class GradualPruning:
     @property
     def descent(self) -> Descent:
         """How the whole training goes."""
-        return Descent(epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        return _descent(self)
 
     def density_at(self, part: float) -> float:
         """Density when ``part`` (0 to 1) of the training is done."""
         left = max(0.0, 1.0 - part / self.ramp)
         return self.density + (1.0 - self.density) * left**3
+
+
+def _descent(how: IterativePruning | GradualPruning) -> Descent:
+    return Descent(epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay, shift=how.shift)
 
 
 Pruning = NoPruning | IterativePruning | GradualPruning

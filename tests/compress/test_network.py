@@ -11,7 +11,7 @@ from qsim.compress.network import Backpropagation, Layout, Samples, error_count,
 from qsim.compress.quantizers.kmeans import CodebookWeights
 from qsim.compress.quantizers.pvq import PyramidWeights
 from qsim.compress.shared import Quantised
-from qsim.compress.train import Descent, descend, initial_parameters, training_arithmetic
+from qsim.compress.train import Descent, descend, initial_parameters, random_shift, training_arithmetic
 from qsim.errors import RecipeError
 
 LAYOUT = Layout(("a", "b", "c"), ((7, 12), (5, 7), (3, 5)), (True, True, False))
@@ -62,6 +62,36 @@ def test_gradient_of_a_scale_is_along_the_pulses() -> None:
     scales = shared.trainable.clone().requires_grad_()
     (torch.from_numpy(points).float() * scales[:, None] * upstream).sum().backward()
     assert torch.allclose(shared.pull_back(upstream), scales.grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [(1, 0), (0, -1), (-1, 2)])
+def test_a_shift_moves_every_image_over_a_black_background(shift: tuple[int, int]) -> None:
+    layout, random = Layout(("a",), ((3, 16),), (False,)), np.random.default_rng(6)
+    images = random.integers(1, 256, (5, 4, 4), dtype=np.uint8)
+    moved = np.zeros_like(images)
+    for row in range(4):
+        for column in range(4):
+            if 0 <= row - shift[0] < 4 and 0 <= column - shift[1] < 4:
+                moved[:, row, column] = images[:, row - shift[0], column - shift[1]]
+    labels, gradients = torch.from_numpy(random.integers(0, 3, 5)), []
+    parameters = initial_parameters(layout, torch.Generator().manual_seed(1))
+    for raw, move in ((images, shift), (moved, (0, 0))):
+        samples, gradient = Samples(torch.from_numpy(raw.reshape(5, 16)), labels, 0.01, -0.4), torch.empty_like(parameters)
+        Backpropagation(layout, samples, 4)(parameters, torch.tensor([4, 0, 2, 1]), gradient, move)
+        gradients.append(gradient)
+    assert torch.equal(gradients[0], gradients[1])
+
+
+def test_shifts_are_uniform_and_need_square_images() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = np.array([random_shift(1, generator) for _ in range(900)])
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    # Nine shifts, 100 expected of each; five standard deviations of a binomial are 47.
+    assert len(counts) == 9
+    assert np.all(np.abs(counts - 100) < 47)
+    assert random_shift(0, generator) == (0, 0)
+    with pytest.raises(RecipeError, match="shift must be 0 where inputs are not square images"):
+        descend(LAYOUT, initial_parameters(LAYOUT, generator), small_samples(), Descent(epochs=5, batch=8, shift=1), generator)
 
 
 def test_training_is_torchs_sgd() -> None:
@@ -135,7 +165,7 @@ def test_training_arithmetic_restores_torchs_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", -1), ("batch", 0), ("learning_rate", 0.0), ("momentum", 1.0), ("weight_decay", -1e-3)]
+    ("field", "value"), [("epochs", -1), ("batch", 0), ("learning_rate", 0.0), ("momentum", 1.0), ("weight_decay", -1e-3), ("shift", 5)]
 )
 def test_impossible_training_is_refused(field: str, value: float) -> None:
     with pytest.raises(RecipeError, match=f"{field} must be"):
