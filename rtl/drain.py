@@ -2,15 +2,18 @@
 
 import itertools
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from qsim.formats.fixed import FixedFormat, Rounding
 from rtl.load import LoadSignature, Unit, connect_memory
-from rtl.parameters import MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, ArrayParameters
+from rtl.parameters import MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
 from rtl.pe.accumulate import Accumulator
-from rtl.shapes import fixed_shape, require_saturating, saturated
+from rtl.shapes import fixed_shape, require_saturating
+
+COARSE = 16  # requantisation shifts by multiples of this, then by the rest
 
 
 class DrainLane(wiring.Component):
@@ -77,22 +80,52 @@ class DrainLane(wiring.Component):
         bias, aligned = Signal(signed(p.bias_bits)), Signal(signed(p.bias_bits + MAX_BIAS_SHIFT))
         sums = Signal.like(self.sum)
         total = Signal((aligned + sums).shape())
-        half = Signal(Shape(64))
-        if self.form.rounding is Rounding.HALF_UP:
-            m.d.comb += half.eq((Const(1) << layer.right) >> 1)
-        scaled = Signal(signed(max(len(total) + MAX_LEFT_SHIFT, len(half)) + 2))
-        shifted = Signal.like(scaled)
-        limited = saturated(shifted, self.form.width)
-        m.d.sync += [
-            bias.eq(port.data),
-            aligned.eq(bias << layer.bias_shift),
-            sums.eq(self.sum),
-            total.eq(aligned + sums),
-            scaled.eq((total << layer.left) + half.as_signed()),
-            shifted.eq(scaled >> layer.right),
-            self.output.eq(Mux(layer.relu & limited[-1], 0, limited)),
-        ]
+        m.d.sync += [bias.eq(port.data), aligned.eq(bias << layer.bias_shift), sums.eq(self.sum), total.eq(aligned + sums)]
+        self._requantise(m, total)
         return m
+
+    def _requantise(self, m: Module, total: Signal) -> None:
+        """Shift in two steps, then round, saturate and apply the activation function.
+
+        With one bit more after the point than the output, ``floor(2 * total * 2**(left - right))``, rounding is ``(x + 1) >> 1``: a short
+        adder behind the shifter instead of a wide one before it. A right shift by whole ``COARSE`` selects a window of the bits that a shift by
+        less than ``COARSE`` can still bring into the output; where the bits above the window are not its sign, the output saturates.
+        """
+        layer, width = self.layer, self.form.width
+        amount = Signal(range(MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT + 1))
+        scaled = Cat(Const(0, MAX_LEFT_SHIFT + 1), total).as_signed()  # shifted to the right by ``amount``: the doubled output
+        windows = Array(
+            _window(scaled >> start, width + 2 + COARSE - 1) for start in range(0, MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT + 1, COARSE)
+        )
+        window, exceeds = Signal(signed(width + 2 + COARSE - 1)), Signal()
+        doubled, overflows = Signal.like(window), Signal()
+        rounded, limited = Signal(signed(width + 1)), Signal(signed(width))
+        chosen = windows[amount >> exact_log2(COARSE)]
+        m.d.sync += [
+            amount.eq(layer.right + MAX_LEFT_SHIFT - layer.left),
+            Cat(window, exceeds).eq(chosen),
+            doubled.eq(window >> amount[: exact_log2(COARSE)]),
+            overflows.eq(exceeds),
+            self.output.eq(Mux(layer.relu & doubled[-1], 0, limited)),
+        ]
+        above = doubled[width + 1 :]
+        m.d.comb += [
+            rounded.eq((doubled[: width + 2].as_signed() + int(self.form.rounding is Rounding.HALF_UP)) >> 1),
+            limited.eq(
+                Mux(
+                    overflows | (above.any() & ~above.all()) | (rounded[-1] != rounded[-2]),
+                    Cat((~doubled[-1]).replicate(width - 1), doubled[-1]),
+                    rounded,
+                )
+            ),
+        ]
+
+
+def _window(value: Value, width: int) -> Value:
+    """Return the low bits of a signed ``value`` with its sign at the top, and above them one bit: whether it does not fit them."""
+    value = value if len(value) > width else Cat(value, value[-1].replicate(width - len(value) + 1)).as_signed()
+    above = value[width - 1 :]
+    return Cat(value[: width - 1], value[-1], above.any() & ~above.all())
 
 
 class Drain(wiring.Component):

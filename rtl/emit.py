@@ -8,8 +8,9 @@ import hashlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from qsim.errors import MissingExtra, QsimError
@@ -47,6 +48,22 @@ def content_hash(text: str) -> str:
     return hashlib.sha256(f"pyosys {metadata.version('pyosys')}\n{text}".encode()).hexdigest()[:16]
 
 
+def run_yosys(commands: Sequence[str], folder: Path) -> str:
+    """Run Yosys commands in ``folder`` and return what Yosys said.
+
+    Raises :class:`MissingExtra` without Yosys, :class:`QsimError` with Yosys' last lines if a command fails.
+    """
+    if find_spec("pyosys") is None:
+        raise MissingExtra("rtl", "running Yosys")
+    done = subprocess.run(  # fixed program, arguments from this package
+        [sys.executable, "-c", _YOSYS, *commands], cwd=folder, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    if done.returncode:
+        raise QsimError(f"yosys failed: {' '.join(said.split()[-60:])}")
+    return said
+
+
 def verilog_text(rtlil: str) -> str:
     """Return the Verilog of an RTLIL design.
 
@@ -55,12 +72,7 @@ def verilog_text(rtlil: str) -> str:
     with tempfile.TemporaryDirectory(prefix="qsim-emit-") as folder:
         source, target = Path(folder, "design.il"), Path(folder, "design.v")
         source.write_text(rtlil)
-        commands = [text.format(source="design.il", target="design.v") for text in _PASSES]
-        done = subprocess.run(  # fixed program, arguments from this file
-            [sys.executable, "-c", _YOSYS, *commands], cwd=folder, capture_output=True, text=True, check=False
-        )
-        if done.returncode or not target.exists():
-            raise QsimError(f"yosys failed: {' '.join((done.stdout + done.stderr).split()[-60:])}")
+        run_yosys([text.format(source="design.il", target="design.v") for text in _PASSES], Path(folder))
         return target.read_text()
 
 

@@ -51,9 +51,15 @@ class Queue(wiring.Component):
         m.submodules.slots = slots = memory.Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = slots.write_port(), slots.read_port(domain="comb")
         pushed, popped = Signal(), Signal()
+        # Whether there is room and whether there is an item, one cycle ahead: registers, because all PEs' queues are joined.
+        room, filled = Signal(init=1), Signal()
+        m.d.sync += [
+            room.eq(popped | (self.level + pushed < self.depth)),
+            filled.eq(pushed | (self.level > popped)),
+        ]
         m.d.comb += [
-            self.i.ready.eq(self.level != self.depth),
-            self.o.valid.eq(self.level != 0),
+            self.i.ready.eq(room),
+            self.o.valid.eq(filled),
             self.o.payload.eq(read.data),
             write.data.eq(self.i.payload),
             write.en.eq(pushed),

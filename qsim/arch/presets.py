@@ -121,6 +121,19 @@ def _rtl(pes: int) -> Architecture:
     )
 
 
+SPARSE_UP5K = _variant(
+    _rtl(2),
+    "sparse-up5k",
+    "2 sparse PEs, sized for the single-port RAMs of an iCE40 UltraPlus 5K",
+    "sized for LeNet-300-100; 36 MHz and 40 nm: a Lattice iCE40UP5K",
+    clock_hz=36e6,
+    # A single-port RAM has 16 bits a word: two entries.
+    weights__width_bits=16,
+    pointers__bytes=2 * KIB,
+    activations__bytes=1 * KIB,
+)
+
+
 MACHINES: dict[str, Architecture] = {
     machine.name: machine
     for machine in (
@@ -134,5 +147,6 @@ MACHINES: dict[str, Architecture] = {
         _rtl(4),
         _rtl(8),
         _rtl(16),
+        SPARSE_UP5K,
     )
 }

@@ -19,7 +19,7 @@ class Timing:
     ``drain_latency``: from the last row drained until the layer is done.
     """
 
-    scan_start_latency: int = 2
+    scan_start_latency: int = 4
     pipeline_latency: int = 7
     drain_start_latency: int = 2
     drain_latency: int = 7

@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "compare": "Put simulated runs side by side.",
     "report": "Write the HTML report, figures and data of simulated runs.",
     "verify": "Run real inputs through the RTL and compare bits and cycles.",
+    "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
     "list": "List machines, technologies, recipes, workloads, quantizers.",
 }

@@ -86,11 +86,14 @@ class EntryReader(wiring.Component):
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
         m.submodules.weights = weights = memory.Memory(shape=rows, depth=p.weight_rows, init=[])
-        connect_memory(m, self.load, weights.write_port(), Unit.WEIGHTS, self.pe)
-        port = weights.read_port()
+        write, port = weights.write_port(), weights.read_port()
+        connect_memory(m, self.load, write, Unit.WEIGHTS, self.pe)
+        # One address for both: a memory with a single port holds the weights.
+        address = Mux(write.en, self.load.word.address, segment.start >> p.lane_bits)
         m.d.comb += [
-            port.addr.eq(segment.start >> p.lane_bits),
-            port.en.eq(issue.valid & (first | (issue.lane == 0))),
+            write.addr.eq(address),
+            port.addr.eq(address),
+            port.en.eq(issue.valid & (first | (issue.lane == 0)) & ~write.en),
         ]
         row, entry = Signal(rows), Signal(p.entry)
         m.d.sync += [read.eq(issue), row_stage.eq(read), row.eq(port.data), entry_stage.eq(row_stage)]

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from tests.rtl.streams import Port, begin, bench, cycle, generators, layout, load, pack, signed
 
-ACTIVATIONS, WIDTH, START_LATENCY = 1, 5, 2
+ACTIVATIONS, WIDTH, START_LATENCY = 1, 5, 4
 
 
 def inputs(data: np.random.Generator, columns: int, density: float) -> np.ndarray:

@@ -1,0 +1,46 @@
+"""The scan shell: an array has more ports than an FPGA has pins, so for synthesis two shift registers stand around it."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.array import BroadcastArray
+
+PINS = 4  # clock, reset, data in, data out
+
+
+class ScanShell(wiring.Component):
+    """An array with one data pin in and one out: with clock and reset four pins.
+
+    Inputs come from a shift register; outputs are folded into a signature register (each bit is XORed with its neighbour), so that no output
+    can be optimised away. The events, which are there to be observed in simulation, are not connected.
+
+    Members
+    -------
+    scan_in : ``In(1)``
+    scan_out : ``Out(1)``
+
+    Attributes
+    ----------
+    registers
+        Flip-flops of the shell, which are counted with the design.
+    """
+
+    def __init__(self, array: BroadcastArray) -> None:
+        self.array = array
+        self.inputs = Cat(array.load.valid, array.load.word.as_value(), array.start)
+        self.outputs = Cat(array.busy, array.cycles, array.result.valid, array.result.row, array.result.values.as_value())
+        self.registers = len(self.inputs) + len(self.outputs)
+        super().__init__({"scan_in": In(1), "scan_out": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the two registers."""
+        m = Module()
+        m.submodules.array = self.array
+        shell_inputs, shell_outputs = Signal(len(self.inputs)), Signal(len(self.outputs))
+        m.d.sync += [
+            shell_inputs.eq(Cat(self.scan_in, shell_inputs)),
+            shell_outputs.eq(Cat(shell_outputs[-1], shell_outputs[:-1]) ^ self.outputs),
+        ]
+        m.d.comb += [self.inputs.eq(shell_inputs), self.scan_out.eq(shell_outputs[-1])]
+        return m
