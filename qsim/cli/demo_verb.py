@@ -65,7 +65,12 @@ def command(out: Path, images: str, workers: int, data: Path | None) -> None:
     with messages.status("drawing"):
         deep = CompressedModel.load(files["deep-compression"].path)
         page = write_report(
-            runs, out, title="LeNet-300-100: what compression saves and costs", baseline=DESIGNS[0][1], compression=compression_rows(deep)
+            runs,
+            out,
+            title="LeNet-300-100: what compression saves and costs",
+            baseline=DESIGNS[0][1],
+            highlight="sparse-sram",
+            compression=compression_rows(deep),
         )
     show = console()
     show.print(_published_table(deep))
