@@ -119,12 +119,13 @@ class HuffmanDecoder(wiring.Component):
         place = unsigned(max(1, ceil_log2(symbols)))
         code, size = unsigned(max_length), unsigned(symbols.bit_length())
         number = unsigned(count_bits)
+        self.stream_size = wiring.Signature({"en": Out(1), "count": Out(number), "bits": Out(number)})
         self.table = wiring.Signature(
             {"en": Out(1), "length": Out(max_length.bit_length()), "first": Out(code), "count": Out(size), "offset": Out(size)}
         )
         super().__init__(
             {
-                "start": In(wiring.Signature({"en": Out(1), "count": Out(number), "bits": Out(number)})),
+                "start": In(self.stream_size),
                 "lengths": In(self.table),
                 "symbols": In(wiring.Signature({"en": Out(1), "addr": Out(place), "data": Out(symbol_bits)})),
                 "i": In(stream.Signature(data.StructLayout({"bits": word_bits, "last": 1}))),
@@ -138,10 +139,9 @@ class HuffmanDecoder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Join the bit window (the loop) with the pipeline from code to symbol."""
         m = Module()
-        m.submodules.window = window = _Window(self.max_length, self.word_bits, self.table, self.start.signature)
-        m.submodules.place = place = _Place(
-            self.max_length, self.entries, self.table, window.code.shape(), self.start.signature, self.word_bits
-        )
+        m.submodules.window = window = _Window(self.max_length, self.word_bits, self.table, self.stream_size)
+        code, start = window.code.shape(), self.stream_size
+        m.submodules.place = place = _Place(self.max_length, self.entries, self.word_bits, self.table, start, code)
         m.submodules.table = table = memory.Memory(shape=self.o.payload.shape(), depth=self.entries, init=[])
         write, read = table.write_port(), table.read_port()
         wiring.connect(m, wiring.flipped(self.i), window.i)
@@ -264,7 +264,7 @@ class _Place(wiring.Component):
     """The place of a code's symbol in the symbol memory, and the count of bits that tells every error."""
 
     def __init__(
-        self, max_length: int, symbols: int, table: wiring.Signature, code: data.StructLayout, start: wiring.Signature, word_bits: int
+        self, max_length: int, symbols: int, word_bits: int, table: wiring.Signature, start: wiring.Signature, code: data.StructLayout
     ) -> None:
         self.max_length = max_length
         self.word_bits = word_bits

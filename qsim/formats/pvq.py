@@ -34,6 +34,65 @@ def index_bits(dimensions: int, pulses: int) -> int:
     return max(0, count_points(dimensions, pulses) - 1).bit_length()
 
 
+def count_table(dimensions: int, pulses: int) -> tuple[tuple[int, ...], ...]:
+    """Return V(n, k) for n = 0 to ``dimensions`` - 1 and k = 0 to ``pulses``: what :func:`point_of` looks up, and an RTL decoder holds."""
+    _check(dimensions, pulses)
+    rows = [(1,) + (0,) * pulses]
+    for _ in range(dimensions - 1):
+        row = [1]
+        for k in range(1, pulses + 1):
+            row.append(rows[-1][k] + row[k - 1] + rows[-1][k - 1])
+        rows.append(tuple(row))
+    return tuple(rows)
+
+
+def index_of(point: npt.ArrayLike) -> int:
+    """Return the number of an integer ``point`` [N] among those of P(N, K), K the sum of its absolute values.
+
+    The points are in order of their first coordinate, taken as 0, 1, -1, 2, -2, ...; those with the same first one in order of the
+    second, and so on. So the number is the sum, over the coordinates, of the V(n, k) of all values that come before the coordinate's, with
+    n coordinates and k pulses left behind it (Fischer 1986, section IV, with the signs interleaved).
+    """
+    coordinates = [int(value) for value in np.asarray(point, dtype=np.int64)]
+    left = sum(map(abs, coordinates))
+    _check(len(coordinates), left)
+    table = count_table(len(coordinates), left)
+    index = 0
+    for place, value in enumerate(coordinates):
+        counts = table[len(coordinates) - 1 - place]
+        if value:
+            index += counts[left] + 2 * sum(counts[left - size] for size in range(1, abs(value)))
+            index += counts[left - abs(value)] * (value < 0)
+        left -= abs(value)
+    return index
+
+
+def point_of(index: int, dimensions: int, pulses: int) -> IntArray:
+    """Return point ``index`` [N] of P(N, K), the exact inverse of :func:`index_of`.
+
+    One comparison a step: a step either settles a coordinate or raises its magnitude by one, so there are exactly N + K steps, whatever the
+    index. Raises :class:`FieldError` for an index outside 0 to V(N, K) - 1.
+    """
+    total = count_points(dimensions, pulses)
+    if not 0 <= index < total:
+        raise FieldError(path="pvq.index", rule=f"0 to {total - 1}", value=index)
+    table = count_table(dimensions, pulses)
+    point: IntArray = np.zeros(dimensions, dtype=np.int64)
+    place, size, left = 0, 0, pulses  # ``left``: pulses that are left behind a coordinate of magnitude ``size``
+    while place < dimensions:
+        count = table[dimensions - 1 - place][left]
+        signs = 1 if size == 0 else 2
+        if index >= count * signs:
+            index -= count * signs
+            size, left = size + 1, left - 1
+            continue
+        negative = index >= count
+        index -= count if negative else 0
+        point[place] = -size if negative else size
+        place, size = place + 1, 0
+    return point
+
+
 def nearest_points(values: npt.ArrayLike, pulses: int) -> IntArray:
     """Return for each row of real ``values`` [rows, N] the nearest point of P(N, K) to the row scaled onto the pyramid.
 

@@ -1,12 +1,12 @@
 """The product of a pyramid vector with activations: pulses are added or subtracted, and one multiplication applies the scale.
 
-``output = scale * sum_j pulse_j * value_j``, the sum taken as ``|pulse_j|`` additions of ``+- value_j`` (Liguori, arXiv:1704.02681). Exact: the
-accumulator holds any sum of ``max_pulses`` activations, so nothing rounds or saturates.
+``output = scale * sum_j pulse_j * value_j``, the sum taken as ``|pulse_j|`` additions of ``+- value_j`` (Liguori, arXiv:1704.02681).
+Exact: the accumulator holds any sum of ``max_pulses`` activations, so nothing rounds or saturates.
 """
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -92,20 +92,20 @@ class PyramidDot(wiring.Component):
 
         m.d.comb += [
             moves.eq(~self.o.valid | self.o.ready),
-            finished.eq(~_any(more)),
+            finished.eq(~Cat(more).any()),
             self.i.ready.eq(~held | (moves & finished)),
         ]
         with m.If(self.i.ready):
             m.d.sync += [held.eq(self.i.valid), last.eq(beat.last), scale.eq(beat.scale)]
 
-        tree = _tree(terms)
+        tree = _tree(terms)  # 0 while no beat is held: every lane has used up its pulse
         stepped, step_last, step_scale = Signal(tree.shape()), Signal(), Signal.like(scale)
         total, fresh = Signal(signed(self.sum_bits)), Signal(init=1)
         sum_valid, sum_scale = Signal(), Signal.like(scale)
         product, product_valid = Signal.like(self.o.payload), Signal()
         with m.If(moves):
             m.d.sync += [
-                stepped.eq(Mux(held, tree, 0)),
+                stepped.eq(tree),
                 step_last.eq(held & finished & last),
                 step_scale.eq(scale),
                 total.eq(stepped + Mux(fresh, 0, total)),
@@ -118,13 +118,6 @@ class PyramidDot(wiring.Component):
                 self.o.valid.eq(product_valid),
             ]
         return m
-
-
-def _any(bits: list[Signal]) -> Signal:
-    found = bits[0]
-    for bit in bits[1:]:
-        found = found | bit
-    return found
 
 
 def _tree(terms: list[Signal]) -> Signal:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from qsim.errors import FieldError
-from qsim.formats.pvq import best_scales, count_points, index_bits, nearest_points
+from qsim.formats.pvq import best_scales, count_points, count_table, index_bits, index_of, nearest_points, point_of
 
 reals = st.floats(-1e3, 1e3, allow_nan=False).map(lambda value: round(value, 6))
 
@@ -79,3 +79,33 @@ def test_bad_sizes_are_refused():
     for pulses in (-1, 1 << 40):
         with pytest.raises(FieldError, match=r"pvq\.pulses"):
             nearest_points([[1.0]], pulses)
+
+
+@pytest.mark.parametrize(("n", "k"), itertools.product(range(1, 5), range(5)))
+def test_indices_number_the_points_without_gap_in_the_stated_order(n, k):
+    found = [tuple(point_of(index, n, k).tolist()) for index in range(count_points(n, k))]
+    order = sorted(map(tuple, points(n, k).tolist()), key=lambda point: [2 * abs(value) - (value > 0) for value in point])
+    assert found == order
+    assert [index_of(point) for point in found] == list(range(len(found)))
+
+
+@given(arrays(np.int64, st.integers(1, 40), elements=st.integers(-9, 9)))
+def test_index_and_point_are_inverse(point):
+    pulses = int(np.abs(point).sum())
+    index = index_of(point)
+    assert 0 <= index < count_points(len(point), pulses)
+    assert point_of(index, len(point), pulses).tolist() == point.tolist()
+
+
+def test_index_outside_the_pyramid_is_refused():
+    for index in (-1, count_points(3, 2)):
+        with pytest.raises(FieldError, match=r"pvq\.index must be 0 to 17"):
+            point_of(index, 3, 2)
+
+
+@given(st.integers(1, 12), st.integers(0, 12))
+def test_table_holds_the_counts(n, k):
+    table = count_table(n, k)
+    assert len(table) == n and table[0] == (1,) + (0,) * k
+    for row in range(1, n):
+        assert table[row] == tuple(count_points(row, pulses) for pulses in range(k + 1))
