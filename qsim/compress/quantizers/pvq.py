@@ -31,6 +31,7 @@ class PyramidVectors:
     batch: int = 128
     learning_rate: float = 0.02
     weight_decay: float = 0.0
+    shift: int = 0
 
     def __post_init__(self) -> None:
         for place, ratio in enumerate(self.pulses):
@@ -43,7 +44,9 @@ class PyramidVectors:
     @property
     def descent(self) -> Descent:
         """How to train through the projection."""
-        return Descent(epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        return Descent(
+            epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay, shift=self.shift
+        )
 
     def quantise(self, given: QuantiserInput) -> Quantised:
         """Train through the projection, then keep the projected rows. Pruned weights never receive a pulse."""
