@@ -1,8 +1,10 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and reading TOML that a stranger wrote."""
 
 import os
 import tempfile
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from qsim.errors import QsimError
 
@@ -42,3 +44,15 @@ def _umask() -> int:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML text.
+
+    Raises :class:`ValueError` for anything else, also for what ``tomllib`` lets through as other errors: tables nested without end and
+    numbers of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

@@ -9,11 +9,18 @@ import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 import cattrs
 
 from qsim.errors import MachineError
+
+# Far beyond any machine; within them no cycle of a layer leaves 64 bits and no service time 32.
+MOST_CYCLES = 1 << 20
+MOST_BYTES = 1 << 40
+MOST_BITS = 1 << 16
+MOST_SLOTS = 1 << 24
 
 
 class PEKind(StrEnum):
@@ -38,6 +45,13 @@ def _require(condition: bool, path: str, rule: str, value: object, legal: tuple[
         raise MachineError(path=path, rule=rule, value=value, legal=legal)
 
 
+def _within(node: object, path: str, minimum: int, maximum: int, *names: str) -> None:
+    """Require that the fields ``names`` of ``node``, which stands at ``path``, lie in ``minimum`` to ``maximum``."""
+    for name in names:
+        value = getattr(node, name)
+        _require(minimum <= value <= maximum, f"{path}.{name}", f"{minimum} to {maximum}", value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
     """The FIFO of activations before each PE.
@@ -51,9 +65,9 @@ class Queue:
     return_latency: int = 1
 
     def __post_init__(self) -> None:
-        _require(self.depth >= 1, "queue.depth", "at least 1", self.depth)
-        _require(self.forward_latency >= 1, "queue.forward_latency", "at least 1", self.forward_latency)
-        _require(self.return_latency >= 0, "queue.return_latency", "at least 0", self.return_latency)
+        _within(self, "queue", 1, MOST_SLOTS, "depth")
+        _within(self, "queue", 1, MOST_CYCLES, "forward_latency")
+        _within(self, "queue", 0, MOST_CYCLES, "return_latency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +92,12 @@ class Array:
     local_rows: int = 1024
 
     def __post_init__(self) -> None:
-        _require(1 <= self.pes <= 4096, "array.pes", "1 to 4096", self.pes)
-        _require(1 <= self.code_bits <= 16, "array.code_bits", "1 to 16", self.code_bits)
-        _require(1 <= self.index_bits <= 16, "array.index_bits", "1 to 16", self.index_bits)
-        _require(2 <= self.weight_bits <= 32, "array.weight_bits", "2 to 32", self.weight_bits)
-        _require(2 <= self.activation_bits <= 32, "array.activation_bits", "2 to 32", self.activation_bits)
-        _require(8 <= self.accumulator_bits <= 62, "array.accumulator_bits", "8 to 62", self.accumulator_bits)
-        _require(self.min_column_cycles >= 1, "array.min_column_cycles", "at least 1", self.min_column_cycles)
-        _require(self.local_rows >= 1, "array.local_rows", "at least 1", self.local_rows)
+        _within(self, "array", 1, 4096, "pes")
+        _within(self, "array", 1, 16, "code_bits", "index_bits")
+        _within(self, "array", 2, 32, "weight_bits", "activation_bits")
+        _within(self, "array", 8, 62, "accumulator_bits")
+        _within(self, "array", 1, MOST_CYCLES, "min_column_cycles")
+        _within(self, "array", 1, MOST_SLOTS, "local_rows")
 
     @property
     def entry_bits(self) -> int:
@@ -107,7 +119,7 @@ class Scan:
     skip_zeros: bool = True
 
     def __post_init__(self) -> None:
-        _require(1 <= self.row_width <= 1024, "scan.row_width", "1 to 1024", self.row_width)
+        _within(self, "scan", 1, 1024, "row_width")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +130,8 @@ class Sram:
     width_bits: int
 
     def __post_init__(self) -> None:
-        _require(self.bytes >= 1, "sram.bytes", "at least 1", self.bytes)
-        _require(self.width_bits >= 1, "sram.width_bits", "at least 1", self.width_bits)
+        _within(self, "sram", 1, MOST_BYTES, "bytes")
+        _within(self, "sram", 1, MOST_BITS, "width_bits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +157,11 @@ class Dram:
     policy: ArbiterPolicy = ArbiterPolicy.ACTIVATIONS_FIRST
 
     def __post_init__(self) -> None:
-        for name in ("burst_bytes", "burst_cycles", "row_bytes", "banks", "tile_bytes", "buffers"):
-            _require(getattr(self, name) >= 1, f"dram.{name}", "at least 1", getattr(self, name))
-        for name in ("latency", "row_miss_cycles", "refresh_cycles"):
-            _require(getattr(self, name) >= 0, f"dram.{name}", "at least 0", getattr(self, name))
+        _within(self, "dram", 1, MOST_BYTES, "burst_bytes", "row_bytes", "tile_bytes")
+        _within(self, "dram", 1, MOST_SLOTS, "banks", "buffers")
+        _within(self, "dram", 1, MOST_CYCLES, "burst_cycles")
+        _within(self, "dram", 0, MOST_CYCLES, "latency", "row_miss_cycles", "refresh_cycles")
+        _within(self, "dram", 1, MOST_BYTES, "refresh_interval")
         _require(
             self.refresh_interval > self.refresh_cycles + self.burst_cycles + self.row_miss_cycles,
             "dram.refresh_interval",
@@ -166,8 +179,8 @@ class Decoder:
     max_code_bits: int = 12
 
     def __post_init__(self) -> None:
-        _require(self.symbols_per_cycle >= 1, "decoder.symbols_per_cycle", "at least 1", self.symbols_per_cycle)
-        _require(1 <= self.max_code_bits <= 16, "decoder.max_code_bits", "1 to 16", self.max_code_bits)
+        _within(self, "decoder", 1, MOST_SLOTS, "symbols_per_cycle")
+        _within(self, "decoder", 1, 16, "max_code_bits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +205,8 @@ class Architecture:
     source: str = ""
 
     def __post_init__(self) -> None:
-        _require(self.clock_hz > 0, "clock_hz", "positive", self.clock_hz)
-        _require(self.node_nm > 0, "node_nm", "positive", self.node_nm)
+        _require(1 <= self.clock_hz <= 1e15, "clock_hz", "1 to 1e15", self.clock_hz)
+        _require(1 <= self.node_nm <= 1_000_000, "node_nm", "1 to 1,000,000", self.node_nm)
         _require(self.decoder is None or self.dram is not None, "decoder", "absent without dram", self.decoder)
         _require(
             self.weights.width_bits >= self.array.entry_bits,
@@ -224,26 +237,30 @@ def _replace(node: Any, names: list[str], value: Any, path: str) -> Any:
     legal = tuple(field.name for field in fields(node)) if is_dataclass(node) else ()
     if not names or names[0] not in legal:
         raise MachineError(path=path, rule="an existing field", value=names[0] if names else "", legal=legal)
-    current = getattr(node, names[0])
-    value = _replace(current, names[1:], value, path) if len(names) > 1 else _coerce(current, value, path)
-    return replace(node, **{names[0]: value})
-
-
-def _coerce(current: Any, value: Any, path: str) -> Any:
-    if isinstance(current, StrEnum):
-        kind = type(current)
-        if value not in list(kind):
-            raise MachineError(path=path, rule="one of the legal values", value=str(value), legal=[str(item) for item in kind])
-        return kind(value)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(current, bool):
-        good = isinstance(value, bool)
-    elif isinstance(current, int):
-        good = isinstance(value, int) and not isinstance(value, bool)
-    elif isinstance(current, float):
-        good = number
+    name = names[0]
+    if len(names) > 1:
+        value = _replace(getattr(node, name), names[1:], value, path)
     else:
-        return value
-    if not good:
-        raise MachineError(path=path, rule=f"of type {type(current).__name__}", value=value)
+        value = field_value(get_type_hints(type(node))[name], value, path)
+    return replace(node, **{name: value})
+
+
+def field_value(hint: Any, value: Any, path: str) -> Any:
+    """Return ``value`` as a field of type ``hint``: a part of a machine, a name, a number, a truth value or a text.
+
+    Raises :class:`MachineError` naming ``path`` for a value of another type.
+    """
+    if isinstance(hint, UnionType):
+        if value is None:
+            return None
+        (hint,) = (item for item in get_args(hint) if item is not NoneType)
+    if issubclass(hint, StrEnum):
+        if not isinstance(value, str) or value not in list(hint):
+            raise MachineError(path=path, rule="one of the legal values", value=value, legal=[str(item) for item in hint])
+        return hint(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(max(-(MOST_BYTES**2), min(MOST_BYTES**2, value)))  # what is beyond float is beyond every rule as well
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        rule = "a table, changed field by field" if is_dataclass(hint) else f"of type {hint.__name__}"
+        raise MachineError(path=path, rule=rule, value=value)
     return value

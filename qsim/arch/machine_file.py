@@ -4,17 +4,16 @@ A file may start from a preset (``base = "sparse-sram"``) and state only what di
 names the nearest known one.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
-from qsim.arch.architecture import Architecture
+from qsim.arch.architecture import Architecture, field_value
 from qsim.arch.presets import MACHINES
 from qsim.errors import MachineError
+from qsim.files import parse_toml
 
 
 def load_machine(name_or_path: str) -> Architecture:
@@ -28,8 +27,8 @@ def load_machine(name_or_path: str) -> Architecture:
     if path.suffix != ".toml":
         raise MachineError(path="machine", rule="a machine's name or a .toml file", value=name_or_path, legal=MACHINES)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise MachineError(f"{path}: not a readable machine file ({error})") from error
     return from_mapping(data)
 
@@ -42,7 +41,7 @@ def from_mapping(data: Mapping[str, Any]) -> Architecture:
         machine = _structure(Architecture, data, "")
         assert isinstance(machine, Architecture)
         return machine
-    if base not in MACHINES:
+    if not isinstance(base, str) or base not in MACHINES:
         raise MachineError(path="base", rule="the name of a preset machine", value=base, legal=MACHINES)
     merged = _merge(to_mapping(MACHINES[base]), data)
     merged.setdefault("source", "")
@@ -85,19 +84,8 @@ def _structure(kind: Any, data: Any, path: str) -> Any:
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
-    if isinstance(hint, UnionType):
-        (hint,) = (item for item in get_args(hint) if item is not NoneType)
-    if is_dataclass(hint):
-        return _structure(hint, value, path)
-    if issubclass(hint, StrEnum):
-        if value not in list(hint):
-            raise MachineError(path=path, rule="one of the legal values", value=value, legal=[str(item) for item in hint])
-        return hint(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise MachineError(path=path, rule=f"of type {hint.__name__}", value=value)
-    return value
+    parts = [item for item in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if item is not NoneType]
+    return _structure(parts[0], value, path) if is_dataclass(parts[0]) else field_value(hint, value, path)
 
 
 def _unstructure(node: Any) -> dict[str, Any]:

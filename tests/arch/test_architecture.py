@@ -67,19 +67,29 @@ def test_replace_changes_one_field_and_the_hash() -> None:
     ("path", "value", "message"),
     [
         ("array.queue.dept", 4, r"array\.queue\.dept must be an existing field, not 'dept'.*did you mean 'depth'"),
-        ("array.queue.depth", 0, r"queue\.depth must be at least 1, not 0"),
+        ("array.queue.depth", 0, r"queue\.depth must be 1 to 16777216, not 0"),
         ("array.queue.depth", 1.5, r"array\.queue\.depth must be of type int, not 1\.5"),
         ("array.queue.depth", True, r"array\.queue\.depth must be of type int, not True"),
-        ("array.queue.forward_latency", 0, r"queue\.forward_latency must be at least 1, not 0"),
+        ("array.queue.forward_latency", 0, r"queue\.forward_latency must be 1 to 1048576, not 0"),
+        # 2^32 + 1 as an unsigned 32-bit service time would be 1.
+        ("array.min_column_cycles", (1 << 32) + 1, r"array\.min_column_cycles must be 1 to 1048576"),
+        ("array.queue.depth", 10**20, r"queue\.depth must be 1 to"),
+        ("dram.latency", 1 << 62, r"dram\.latency must be 0 to 1048576"),
+        ("array", 3, r"array must be a table, changed field by field, not 3"),
+        ("dram", "abc", r"dram must be a table, changed field by field, not 'abc'"),
+        ("name", 5, r"name must be of type str, not 5"),
+        ("clock_hz", float("inf"), r"clock_hz must be 1 to 1e15, not inf"),
+        ("clock_hz", float("nan"), r"clock_hz must be 1 to 1e15, not nan"),
+        ("clock_hz", 10**400, r"clock_hz must be 1 to 1e15, not"),
         ("array.pes", 0, r"array\.pes must be 1 to 4096, not 0"),
         ("array.kind", "systolic", r"array\.kind must be one of the legal values.*dense, codebook, sparse, pvq"),
-        ("clock_hz", 0, r"clock_hz must be positive, not 0"),
+        ("clock_hz", 0, r"clock_hz must be 1 to 1e15, not 0"),
         ("weights.width_bits", 4, r"weights\.width_bits must be at least one entry of 8 bits, not 4"),
         ("scan.row_width", 0, r"scan\.row_width must be 1 to 1024, not 0"),
-        ("dram.burst_bytes", 0, r"dram\.burst_bytes must be at least 1, not 0"),
+        ("dram.burst_bytes", 0, r"dram\.burst_bytes must be 1 to .*, not 0"),
         ("dram.row_bytes", 4095, r"dram\.row_bytes must be a multiple of burst_bytes, not 4095"),
         ("dram.refresh_interval", 137, r"dram\.refresh_interval must be greater than .* or no burst ever fits, not 137"),
-        ("decoder.symbols_per_cycle", 0, r"decoder\.symbols_per_cycle must be at least 1, not 0"),
+        ("decoder.symbols_per_cycle", 0, r"decoder\.symbols_per_cycle must be 1 to .*, not 0"),
         ("decoder.max_code_bits", 17, r"decoder\.max_code_bits must be 1 to 16, not 17"),
         ("dram", None, r"decoder must be absent without dram"),
     ],
@@ -88,6 +98,10 @@ def test_impossible_machines_are_refused(path: str, value: Any, message: str) ->
     machine: Architecture = MACHINES["sparse-huffman-dram"]
     with pytest.raises(MachineError, match=message):
         machine.replace(path, value)
+
+
+def test_a_whole_number_of_hertz_is_the_same_machine() -> None:
+    assert EIE.replace("clock_hz", 800_000_000).hash == EIE.hash
 
 
 def test_the_smallest_possible_refresh_interval_is_accepted() -> None:

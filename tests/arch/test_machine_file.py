@@ -46,7 +46,12 @@ def test_a_file_may_change_a_preset(tmp_path: Path) -> None:
         ('name = "x"', r"description must be given, not None"),
         ('base = "sparse-sram"\n[dram]\nburst_bytes = 32', r"dram\.burst_cycles must be given"),
         ("name = ", r"machine\.toml: not a readable machine file"),
-        ('base = "sparse-sram"\n[array.queue]\ndepth = 0', r"queue\.depth must be at least 1, not 0"),
+        ('base = "sparse-sram"\n[array.queue]\ndepth = 0', r"queue\.depth must be 1 to 16777216, not 0"),
+        ('base = ["sparse-sram"]', r"base must be the name of a preset machine, not \['sparse-sram'\]"),
+        ('base = "sparse-sram"\n[array]\nkind = ["sparse"]', r"array\.kind must be one of the legal values, not \['sparse'\]"),
+        ('base = "sparse-sram"\nclock_hz = 1979-05-27', r"clock_hz must be of type float"),
+        (f'base = "sparse-sram"\n[array]\npes = {"9" * 5000}', r"machine\.toml: not a readable machine file"),
+        ("x = " + "[" * 100_000, r"machine\.toml: not a readable machine file \(it is nested too deeply\)"),
     ],
 )
 def test_a_wrong_file_names_the_field(text: str, message: str, tmp_path: Path) -> None:
