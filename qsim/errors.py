@@ -84,3 +84,8 @@ class MissingExtra(QsimError):
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the {extra!r} extra: pip install 'qsim-hw[{extra}]'")
         self.extra = extra
+        self.purpose = purpose
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        """Rebuild from both parameters where it comes back from another process."""
+        return type(self), (self.extra, self.purpose)

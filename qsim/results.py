@@ -4,6 +4,7 @@ Reports read only :class:`RunResult`. The JSON form carries a schema version; un
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -171,6 +172,8 @@ class RunResult:
 
     ``layers`` holds, per layer, the result of every simulated input: ``layers[l][i]`` is layer ``l`` for input ``i``.
     ``energy`` is the mean over inputs. ``file_bytes`` is the size of the compressed file on disk, ``float_bytes`` four bytes a parameter.
+
+    Raises :class:`FieldError` for a run by which nothing can be divided: no inputs, no cycles, no energy, no clock.
     """
 
     workload: Source
@@ -192,6 +195,20 @@ class RunResult:
     weight_source: str = ""
     trace: Trace | None = None
     schema: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        energies = [*(entry.pj for entry in self.energy.entries), self.energy.leakage_pj or 0.0]
+        for path, rule, good, value in (
+            ("clock_hz", "finite and positive", 0 < self.clock_hz < math.inf, self.clock_hz),
+            ("file_bytes", "at least 1", self.file_bytes >= 1, self.file_bytes),
+            ("float_bytes", "at least 1", self.float_bytes >= 1, self.float_bytes),
+            ("inputs", "at least one", bool(self.inputs), self.inputs),
+            ("layers", "one result an input", all(len(inputs) == len(self.inputs) for inputs in self.layers), "another number"),
+            ("cycles", "at least 1", self.cycles >= 1 if self.inputs else True, "less"),
+            ("energy", "finite and positive", 0 < sum(energies) < math.inf and min(energies) >= 0, sum(energies)),
+        ):
+            if not good:
+                raise FieldError(path=f"run.{path}", rule=rule, value=value)
 
     @property
     def cycles(self) -> float:
@@ -243,9 +260,9 @@ def load_runs(path: Path) -> list[RunResult]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileFormatError(f"{path}: no such file") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: not a qsim result file ({error})") from error
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise FileFormatError(f"{path}: must be a JSON array of runs")

@@ -5,7 +5,6 @@ the images, the machine and the technology. No PyTorch.
 """
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from qsim.energy.account import account, memories_of
 from qsim.energy.loader import load_technology
 from qsim.energy.technology import Technology
 from qsim.errors import DataError
+from qsim.files import parse_toml
 from qsim.model.compressed import CompressedModel
 from qsim.progress import Progress, silent
 from qsim.results import Quality, RunResult, Source
@@ -66,6 +66,13 @@ def _check_features(model: CompressedModel, test: Split) -> None:
         raise DataError(path="data", rule=f"images of {expected} pixels, as the network takes", value=test.images.shape[1])
 
 
+def check_images(images: Sequence[int], test: Split) -> None:
+    """Raise :class:`DataError` unless ``images`` are one or more indices into the test set."""
+    outside = [index for index in images if not 0 <= index < len(test)]
+    if outside or not images:
+        raise DataError(path="images", rule=f"one or more of 0 to {len(test) - 1}", value=outside[:3] or "none")
+
+
 def run_file(
     path: Path, machine: Architecture, *, technology: str, images: Sequence[int], data: Path | None = None, engine: str = "fast"
 ) -> RunResult:
@@ -92,16 +99,14 @@ def run_model(
     """
     model = loaded.model
     _check_features(model, test)
-    outside = [index for index in images if not 0 <= index < len(test)]
-    if outside or not images:
-        raise DataError(path="images", rule=f"one or more of 0 to {len(test) - 1}", value=outside or "none")
+    check_images(images, test)
     values = test.images[list(images)].astype(np.int64)
 
     def tell(stage: str, done: int, total: int) -> None:
         progress(f"{machine.name}, {loaded.name}: {stage}", done, total)
 
     simulated = simulate_model(model, machine, values, engine=engine, trace=trace, progress=tell)
-    recipe = loaded.name
+    recipe, seed = loaded.name, model.notes.get("seed")
     return RunResult(
         workload=Source(name=model.graph.name, hash=_text_hash(repr(model.graph))),
         model=Source(name=f"{model.graph.name} {recipe}", hash=loaded.hash),
@@ -110,7 +115,7 @@ def run_model(
         technology=Source(name=technology.name, hash=technology.hash),
         engine=engine,
         version=__version__,
-        seed=int(model.notes.get("seed") or 0),
+        seed=seed if isinstance(seed, int) else 0,
         clock_hz=machine.clock_hz,
         inputs=tuple(images),
         file_bytes=loaded.file_bytes,
@@ -127,8 +132,8 @@ def run_model(
 def recipe_name(model: CompressedModel) -> str:
     """Return the name in the recipe that a file carries, "unnamed" where it carries none."""
     try:
-        return str(tomllib.loads(model.recipe_text).get("name", "unnamed"))
-    except tomllib.TOMLDecodeError:
+        return str(parse_toml(model.recipe_text).get("name", "unnamed"))
+    except ValueError:
         return "unnamed"
 
 

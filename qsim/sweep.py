@@ -12,6 +12,7 @@ from typing import Any
 
 from qsim.arch.architecture import Architecture
 from qsim.errors import MissingExtra, QsimError
+from qsim.model.compressed import CompressedModel
 from qsim.results import RunResult
 
 
@@ -41,13 +42,21 @@ def sweep(
 ) -> list[Point]:
     """Simulate ``model`` on ``machine`` at every point of the grid ``axes`` (dotted field path to values).
 
-    Raises :class:`MissingExtra` without dask.
+    Raises :class:`MissingExtra` without dask and, for a file, technology or images that no point could be simulated with, what
+    :func:`qsim.run.run_file` raises.
     """
+    from qsim.energy.loader import load_technology
+    from qsim.run import check_images
+    from workloads.mnist import load_test
+
     try:
         from dask.base import compute
         from dask.delayed import delayed
     except ImportError as error:
         raise MissingExtra("sweep", "a sweep over machine parameters") from error
+    CompressedModel.load(model)
+    load_technology(technology)
+    check_images(images, load_test(data))
     tasks = [delayed(simulate_point)(model, machine, values, technology, tuple(images), data) for values in grid(axes)]
     points: tuple[Point, ...] = compute(*tasks, scheduler="processes" if workers > 1 else "synchronous", num_workers=workers)
     return list(points)

@@ -18,7 +18,7 @@ def bits_to_bytes(bits: int) -> int:
 
 
 def si(value: float, unit: str) -> str:
-    """Return ``value`` with three significant digits and an SI prefix, e.g. ``si(1.5e-6, "J") == "1.50 uJ"``."""
+    """Return ``value`` with up to three significant digits and an SI prefix, e.g. ``si(1.5e-6, "J") == "1.5 uJ"``."""
     if value == 0:
         return f"0 {unit}"
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from qsim.actions import Access, Action
 from qsim.errors import FieldError, MissingExtra, QsimError, nearest
-from qsim.files import write_bytes_atomically
+from qsim.files import parse_toml, write_bytes_atomically
 from qsim.units import bits_to_bytes, cycles_to_ns, si
 
 
@@ -26,6 +27,18 @@ def test_nothing_is_suggested_when_nothing_is_near() -> None:
 
 def test_a_missing_extra_names_the_install_command() -> None:
     assert "pip install 'qsim-hw[report]'" in str(MissingExtra("report", "the HTML report"))
+
+
+@pytest.mark.parametrize("error", [MissingExtra("torch", "training"), FieldError(path="a.b", rule="at least 1", value=0, legal=("c",))])
+def test_errors_come_back_whole_from_another_process(error: QsimError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, f"x = {'9' * 5000}", "x", "x = 1\nx = 2"])
+def test_what_is_no_toml_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_toml(text)
 
 
 @pytest.mark.parametrize(

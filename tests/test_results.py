@@ -1,7 +1,9 @@
 """Question: does a result survive its JSON form exactly, and is a damaged one refused with the field that is wrong?"""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +90,7 @@ def test_another_schema_is_refused() -> None:
         run_from_mapping(data)
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", "\x00", "[" * 100_000])
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(FileFormatError):
@@ -96,5 +98,34 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="no such file"):
+    with pytest.raises(FileFormatError, match="No such file"):
         load_runs(tmp_path / "none.json")
+    with pytest.raises(FileFormatError, match="Is a directory"):
+        load_runs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("clock_hz", 0.0),
+        ("clock_hz", float("inf")),
+        ("clock_hz", float("nan")),
+        ("file_bytes", 0),
+        ("float_bytes", 0),
+        ("inputs", ()),
+        ("inputs", (1, 2)),
+        ("layers", ()),
+        ("energy", EnergyBreakdown(technology="name", entries=())),
+        ("energy", EnergyBreakdown(technology="name", entries=(), leakage_pj=float("nan"))),
+    ],
+)
+def test_a_run_that_nothing_can_be_compared_with_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(FieldError, match=r"^run\."):
+        dataclasses.replace(run(), **{field: value})
+
+
+def test_a_file_with_such_a_run_names_the_rule() -> None:
+    data = json.loads(run_to_json(run()))
+    data["file_bytes"] = 0
+    with pytest.raises(FileFormatError, match=r"run\.file_bytes must be at least 1, not 0"):
+        run_from_mapping(data)

@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from qsim.cli.console import console, echo_json, table
+from qsim.errors import DataError
 from qsim.results import RunResult, load_runs
 from qsim.units import si
 
@@ -22,6 +23,8 @@ def command(files: tuple[Path, ...], baseline: str | None, as_json: bool) -> Non
       qsim compare dense.json sparse.json --baseline dense-16b-dram
     """
     runs = [run for path in files for run in load_runs(path)]
+    if not runs:
+        raise DataError(path="files", rule="at least one run", value="none")
     rows = comparison(runs, baseline)
     if as_json:
         echo_json(rows)
@@ -73,7 +76,11 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
         for run, row in zip(runs, rows, strict=True)
     ]
     technologies = ", ".join(dict.fromkeys(run.technology.name for run in runs))
-    caption = (
-        f"One inference, mean over {len(runs[0].inputs)} inputs. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
-    )
+    inputs = "different inputs, so that time and energy are not comparable" if _differ(runs) else f"{len(runs[0].inputs)} inputs"
+    caption = f"One inference, mean over {inputs}. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
     return table("Designs", columns, cells, caption=caption, text_columns=2)
+
+
+def _differ(runs: list[RunResult]) -> bool:
+    """Whether the runs saw different inputs: the time and energy of machines that skip zeros depend on them."""
+    return len({run.inputs for run in runs}) > 1

@@ -12,13 +12,14 @@ from rich.table import Table
 
 from qsim.progress import Progress
 
-messages = Console(stderr=True, highlight=False)
+# Brackets in names out of files are not markup.
+messages = Console(stderr=True, highlight=False, markup=False)
 
 
 def console() -> Console:
     """Return the console of standard output, wide enough for tables when it is not a terminal."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=160)
+    on_terminal = Console(highlight=False, markup=False)
+    return on_terminal if on_terminal.is_terminal else Console(highlight=False, markup=False, width=160)
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def progress() -> Iterator[Progress]:
     """Show progress on standard error; yields ``report(stage, done, total)``, one bar a stage."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -38,20 +39,28 @@ def progress() -> Iterator[Progress]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
+                tasks[stage] = bars.add_task(plain(stage), total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "", text_columns: int = 1) -> Table:
-    """Build a table: the first ``text_columns`` aligned left, the figures right."""
-    result = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    """Build a table: the first ``text_columns`` aligned left, the figures right.
+
+    Texts out of files are shown as :func:`plain` text.
+    """
+    result = Table(title=plain(title), caption=plain(caption) or None, title_justify="left", caption_justify="left")
     for index, name in enumerate(columns):
-        result.add_column(name, justify="left" if index < text_columns else "right", overflow="fold")
+        result.add_column(plain(name), justify="left" if index < text_columns else "right", overflow="fold")
     for row in rows:
-        result.add_row(*(str(cell) for cell in row))
+        result.add_row(*(plain(str(cell)) for cell in row))
     return result
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without the control characters by which a hostile file could write all over a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def echo_json(data: object) -> None:

@@ -19,7 +19,7 @@ def command(file: Path, show_recipe: bool, as_json: bool) -> None:
     Example:
       qsim inspect lenet.qsz
     """
-    from qsim.cli.console import console, echo_json, table
+    from qsim.cli.console import console, echo_json, plain, table
     from qsim.encode.sizes import SizeRow
     from qsim.encode.sizes import table as size_rows
     from qsim.model.compressed import CompressedModel
@@ -87,6 +87,6 @@ def command(file: Path, show_recipe: bool, as_json: bool) -> None:
     shares = [(kind, f"{size:,}", f"{100 * size / on_disk:.1f} %") for kind, size in split.items()]
     out.print(table("Bytes by what they are spent on", ("kind", "bytes", "share"), [*shares, ("file on disk", f"{on_disk:,}", "100.0 %")]))
     out.print(f"{float_bytes:,} bytes of float32 parameters / {on_disk:,} bytes on disk = {float_bytes / on_disk:.2f}x smaller")
-    out.print(f"content hash {model.content_hash}", f"weights: {model.weight_source or 'source not stated'}", sep="\n", markup=False)
+    out.print(f"content hash {model.content_hash}", plain(f"weights: {model.weight_source or 'source not stated'}"), sep="\n")
     for name, value in model.notes.items():
-        out.print(f"{name}: {value}", markup=False)
+        out.print(plain(f"{name}: {value}"))

@@ -1,14 +1,15 @@
 """Options that several verbs share, and how their texts are read."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from qsim.errors import QsimError
+from qsim.files import parse_toml
 
 DEFAULT_TECHNOLOGY = "han2015-45nm"
+MOST_IMAGES = 100_000
 
 data_option = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Folder with the data set's own files (the shipped MNIST by default)."
@@ -45,6 +46,8 @@ def image_indices(text: str) -> tuple[int, ...]:
             bounds = [int(word) for word in part.split(":")]
             if len(bounds) > 3:
                 raise ValueError(part)
+            if max(map(abs, bounds)) > MOST_IMAGES:
+                raise QsimError(path="--images", rule=f"indices up to {MOST_IMAGES:,}", value=text)
             found += bounds if len(bounds) == 1 else range(*bounds)
     except ValueError as error:
         raise QsimError(path="--images", rule="an index, a list 3,14,15 or a range 0:100", value=text) from error
@@ -66,6 +69,6 @@ def assignment(text: str) -> tuple[str, list[Any]]:
 
 def _value(word: str) -> Any:
     try:
-        return tomllib.loads(f"x = {word}")["x"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"x = {word}")["x"]
+    except ValueError:
         return word.strip()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from qsim.energy.scaling import Scaling
 from qsim.energy.sram import Outside, SramTable, read_sram_csv
 from qsim.energy.technology import Cost, Technology
 from qsim.errors import TechnologyError
+from qsim.files import parse_toml
 
 SCHEMA_VERSION = 1
 _HEAD: dict[str, type | tuple[type, ...]] = {
@@ -50,8 +50,8 @@ def load_technology(name_or_path: str | Path) -> Technology:
                 path="technology", rule="a known technology or the path of a TOML file", value=str(name_or_path), legal=TECHNOLOGIES
             )
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise TechnologyError(f"{path}: not a technology file ({error})") from error
     return parse_technology(data, path.parent)
 
@@ -68,12 +68,13 @@ def parse_technology(data: Mapping[str, Any], folder: Path) -> Technology:
     outside = _choice(head.get("outside", "error"), list(Outside), "outside")
     costs = {action: _costs(data[action], action) for action in Action if action in data}
     sram = None
-    digest = [json.dumps({key: value for key, value in data.items() if key != "description"}, sort_keys=True)]
+    texts = []
     if "sram_table" in head:
         if SRAM_ACTIONS & costs.keys():
             raise TechnologyError(path="sram_table", rule="absent where sram_read or sram_write have costs", value="both")
         sram, text = _sram(head["sram_table"], folder)
-        digest.append(text)
+        texts.append(text)
+    priced = {key: value for key, value in data.items() if key != "description"}
     return Technology(
         name=head["name"],
         description=head["description"],
@@ -82,7 +83,7 @@ def parse_technology(data: Mapping[str, Any], folder: Path) -> Technology:
         outside=Outside(outside),
         costs=costs,
         sram=sram,
-        hash=hashlib.sha256("\n".join(digest).encode()).hexdigest(),
+        hash=hashlib.sha256("\n".join([json.dumps(priced, sort_keys=True), *texts]).encode()).hexdigest(),
     )
 
 
@@ -99,6 +100,8 @@ def _cost(entry: object, action: Action, path: str) -> Cost:
     scaling = Scaling(_choice(fields["scaling"], list(Scaling), f"{path}.scaling"))
     try:
         return Cost(**{**fields, "pj": float(fields["pj"]), "scaling": scaling})
+    except OverflowError as error:
+        raise TechnologyError(path=f"{path}.pj", rule="finite and positive", value="a number beyond all floats") from error
     except TechnologyError as error:
         raise TechnologyError(path=f"{path}.{error.path}", rule=error.rule, value=error.value) from error
 

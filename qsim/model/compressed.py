@@ -62,10 +62,11 @@ class QuantisedLayer:
             raise FieldError(path=f"{name}.bias_format", rule=rule, value=str(node.bias_format))
         scale_width = 0 if self.scale_format is None else self.scale_format.width
         width = max(node.accumulator_format.width + scale_width, node.bias_format.width + shift) + 1
-        width += max(0, node.output_format.fraction - self.total_fraction)
-        if width > MAX_WIDTH:
-            rule = f"so that scaled sum, shifted bias and output fit {MAX_WIDTH} bits"
-            raise FieldError(path=f"{name} formats", rule=rule, value=f"{width} bits")
+        shift = self.total_fraction - node.output_format.fraction
+        width += max(0, -shift)
+        if width > MAX_WIDTH or shift > MAX_WIDTH:
+            rule = f"so that scaled sum, shifted bias, rounding and output fit {MAX_WIDTH} bits"
+            raise FieldError(path=f"{name} formats", rule=rule, value=f"{max(width, shift)} bits")
 
     @property
     def scale_format(self) -> FixedFormat | None:

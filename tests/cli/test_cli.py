@@ -1,5 +1,6 @@
 """Question: does every verb do its stage from the command line, and does a mistake get one clear line and status 2?"""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from qsim.build import build
 from qsim.cli import VERBS
+from qsim.model.compressed import CompressedModel
 from qsim.progress import silent
 from qsim.results import load_runs
 from tests.cli.conftest import Command
@@ -137,6 +139,12 @@ def test_list_names_what_can_be_named(qsim: Command) -> None:
         (("simulate", "{file}", "-m", "sparse-sram", "--set", "array.pes=-1"), "array.pes must be 1 to 4096, not -1"),
         (("simulate", "{file}", "-m", "sparse-sram", "--images", "10000"), "0 to 9999"),
         (("simulate", "{file}", "-m", "sparse-sram", "--images", "x"), "--images must be"),
+        (("simulate", "{file}", "-m", "sparse-sram", "--images", "0:1000000000000"), "--images must be indices up to 100,000"),
+        (("simulate", "{file}", "-m", "sparse-sram", "--set", "dram=abc"), "dram must be a table"),
+        (("simulate", "{file}", "-m", "sparse-sram", "--set", "clock_hz=inf"), "clock_hz must be 1 to 1e15, not inf"),
+        (("sweep", "missing.qsz", "-m", "sparse-sram", "--set", "array.pes=1,2"), "missing.qsz"),
+        (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes=1,2", "--images", "99999"), "0 to 9999"),
+        (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes=1,2", "-t", "han"), "technology"),
         (("simulate", "{file}", "-t", "han"), "technology"),
         (("simulate", "{file}", "--data", "nowhere"), "nowhere"),
         (("compress", "lenet"), "did you mean 'lenet-300-100'?"),
@@ -151,6 +159,34 @@ def test_a_mistake_gets_one_clear_line_and_status_2(words: tuple[str, ...], told
     assert status == 2
     assert told in " ".join(err.split())
     assert "Traceback" not in err + out
+
+
+def test_an_empty_list_of_runs_is_refused(qsim: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text("[]")
+    status, _, err = qsim("compare", tmp_path / "empty.json")
+    assert (status, err) == (2, "qsim: files must be at least one run, not 'none'\n")
+
+
+def test_texts_of_a_hostile_file_are_neither_markup_nor_commands_to_the_terminal(qsim: Command, workplace: Path, tmp_path: Path) -> None:
+    model = CompressedModel.load(workplace / "quick.qsz")
+    node = dataclasses.replace(model.graph.nodes[0], name="[/red]\x1b[31m")
+    graph = dataclasses.replace(model.graph, name="[/g]", nodes=(node, *model.graph.nodes[1:]))
+    layers = (dataclasses.replace(model.layers[0], node=node), *model.layers[1:])
+    notes = {"seed": float("nan"), "note": "\x1b]0;title\x07"}
+    dataclasses.replace(model, graph=graph, layers=layers, notes=notes, recipe_text='name = "[/x]"').save(tmp_path / "[/a].qsz")
+    for verb in (("inspect",), ("simulate", "-m", "sparse-sram", "--images", "0")):
+        status, out, err = qsim(verb[0], tmp_path / "[/a].qsz", *verb[1:])
+        assert status == 0
+        assert "\x1b" not in out + err
+        assert ("[/red]" if verb[0] == "inspect" else "[/x]") in out
+
+
+def test_runs_on_different_images_are_not_called_comparable(qsim: Command, workplace: Path, tmp_path: Path) -> None:
+    for image in ("0", "1"):
+        words = ("simulate", workplace / "quick.qsz", "-m", "sparse-sram", "--images", image, "--out", tmp_path / f"{image}.json")
+        assert qsim(*words)[0] == 0
+    assert "not comparable" in qsim("compare", tmp_path / "0.json", tmp_path / "1.json")[1]
+    assert "not comparable" not in qsim("compare", tmp_path / "0.json", tmp_path / "0.json")[1]
 
 
 def test_a_truncated_file_is_refused(qsim: Command, workplace: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,11 @@ def without_sram(table: dict[str, Any], _: dict[str, Any]) -> None:
     table["sram_table"] = {"file": "nowhere.csv", "node_nm": 45, "cell": "itrs-lstp", "source": "x"}
 
 
+def dated_file(table: dict[str, Any], cost: dict[str, Any]) -> None:
+    without_sram(table, cost)
+    table["sram_table"]["file"] = date(1979, 5, 27)
+
+
 FAULTS: list[tuple[Change, str]] = [  # a change to the file and to its first cost of int_add
     (lambda table, cost: table.update(nodes=45), r"'nodes'.*did you mean 'node_nm'"),
     (lambda table, cost: table.update(int_sub=[cost]), r"'int_sub'"),
@@ -109,6 +115,7 @@ FAULTS: list[tuple[Change, str]] = [  # a change to the file and to its first co
     (lambda table, cost: cost.pop("source"), r"int_add\[0\]\.source must be given"),
     (lambda table, cost: cost.update(pj=0.0), r"int_add\[0\]\.pj must be finite and positive, not 0.0"),
     (lambda table, cost: cost.update(pj=float("inf")), r"int_add\[0\]\.pj must be finite and positive, not inf"),
+    (lambda table, cost: cost.update(pj=10**400), r"int_add\[0\]\.pj must be finite and positive"),
     (lambda table, cost: cost.update(pj="0.1"), r"int_add\[0\]\.pj must be of the right type"),
     (lambda table, cost: cost.update(width_bits=True), r"int_add\[0\]\.width_bits must be of the right type"),
     (lambda table, cost: cost.update(scaling="linearr"), r"none, linear, quadratic.*did you mean 'linear'"),
@@ -124,6 +131,7 @@ FAULTS: list[tuple[Change, str]] = [  # a change to the file and to its first co
     (lambda table, cost: table.update(outside="extrapolate"), r"error, clamp"),
     (lambda table, cost: table.update(sram_table={}), r"sram_table must be absent"),
     (without_sram, r"cannot read 'nowhere.csv'"),
+    (dated_file, r"sram_table\.file must be of the right type"),
 ]
 
 
@@ -150,9 +158,10 @@ def test_unknown_names_and_files(tmp_path: Path) -> None:
     with pytest.raises(TechnologyError):
         load_technology(tmp_path / "none.toml")
     bad = tmp_path / "bad.toml"
-    bad.write_bytes(b"\xff\xfe = [")
-    with pytest.raises(TechnologyError, match="not a technology file"):
-        load_technology(bad)
+    for content in (b"\xff\xfe = [", b"x = " + b"[" * 100_000):
+        bad.write_bytes(content)
+        with pytest.raises(TechnologyError, match="not a technology file"):
+            load_technology(bad)
 
 
 def test_the_hash_follows_prices_and_not_prose() -> None:

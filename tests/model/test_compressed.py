@@ -264,6 +264,7 @@ def test_a_model_too_thin_for_its_file_is_refused_when_saved():
         ({"accumulator_format": FixedFormat(32, 19)}, "fc1.accumulator_format must be of fraction 20"),
         ({"bias_format": FixedFormat(8, 21)}, "fc1.bias_format must be of fraction at most 20"),
         ({"bias_format": FixedFormat(50, 0)}, "62 bits"),
+        ({"output_format": FixedFormat(16, -64)}, "rounding and output fit 62 bits, not '84 bits'"),
         ({"input_format": FixedFormat(50, 8)}, "a product fits 62 bits"),
         ({"outputs": 9}, "fc1.form must be 9 rows by 12 columns"),
         ({"bias_format": FixedFormat(4, 0)}, "fc1.bias must be -8 to 7"),
