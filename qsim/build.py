@@ -65,13 +65,13 @@ def need_torch(purpose: str) -> None:
         raise MissingExtra("torch", purpose)
 
 
-def train(name: str, *, seed: int, data: Path | None, out: Path | None, progress: Progress) -> Trained:
+def train(name: str, *, seed: int | None, data: Path | None, out: Path | None, progress: Progress) -> Trained:
     """Train the float network of a workload and write its checkpoint; the test set is read once, after training, to report."""
     need_torch("training")
-    from qsim.compress.train import train_reference
+    from qsim.compress.train import REFERENCE_SEED, train_reference
 
     workload, mnist = find_workload(name), load_mnist(data)
-    trained = train_reference(workload, mnist, seed=seed, progress=progress)
+    trained = train_reference(workload, mnist, seed=REFERENCE_SEED if seed is None else seed, progress=progress)
     path = out or SHIPPED_WEIGHTS / workload.checkpoint
     return Trained(
         path=path,

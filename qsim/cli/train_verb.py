@@ -9,12 +9,12 @@ from qsim.cli.options import data_option
 
 @click.command("train")
 @click.argument("workload", default="lenet-300-100")
-@click.option("--seed", default=0, show_default=True, help="Seed of the initial weights and of the order of the batches.")
+@click.option("--seed", type=int, help="Seed of the initial weights and batches; that of the shipped checkpoint by default.")
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the checkpoint here (the shipped place by default)."
 )
 @data_option
-def command(workload: str, seed: int, out: Path | None, data: Path | None) -> None:
+def command(workload: str, seed: int | None, out: Path | None, data: Path | None) -> None:
     r"""Train a float network; the shipped checkpoint is made by this with the default seed.
 
     \b
