@@ -1,14 +1,15 @@
 """A workload and a recipe to a `.qsz` file, made once and reused by content.
 
-The key of a finished file is a hash of everything it depends on: the recipe's text, the float weights, the training data, the version
-of torch, and the source of the rooms that make it. Names and times play no part, so a file is never reused for something else and
-never made twice.
+The key of a finished file is a hash of everything that stands in it: the recipe's text, the float weights and what they are called, the
+data (the test set too: the file notes the float network's error on it), the versions of torch and numpy, and the source of the rooms that
+make it. Names and times of cached files play no part, so a file is never reused for something else and never made twice.
 """
 
 import dataclasses
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 
-from qsim.errors import MissingExtra, QsimError
+from qsim.errors import MissingExtra, QsimError, RecipeError
 from qsim.files import write_bytes_atomically, write_text_atomically
 from qsim.progress import Progress
 from workloads import WORKLOADS
@@ -100,13 +101,15 @@ def build(name: str, recipe_name: str, *, cache: Path, data: Path | None = None,
     from qsim.compress.recipe import load_recipe
 
     workload, recipe, mnist = find_workload(name), load_recipe(recipe_name), load_mnist(data)
+    if not re.fullmatch(r"\w[\w.+ -]{0,99}", recipe.name):
+        raise RecipeError(path="name", rule="a file's name: letters, digits, spaces and . + - _, at most 100", value=recipe.name)
     state = load_weights(workload, weights)
-    key = _key(recipe.text, state, mnist)
+    source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
+    key = _key((recipe.text, source), state, mnist)
     folder = cache / key[:16]
     path = folder / f"{recipe.name}.qsz"
     if _intact(path, folder / "made.json", key):
         return Built(path=path, recipe=recipe.name, key=key, reused=True)
-    source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
     model = compress(recipe, workload, state, mnist, progress=progress, weight_source=source)
     notes = {**model.notes, "float_test_error": round(float_test_error(workload, state, mnist), 4)}
     dataclasses.replace(model, notes=notes).save(path)
@@ -155,16 +158,16 @@ def _build_in_process(name: str, recipe: str, cache: Path, data: Path | None, we
     return build(name, recipe, cache=cache, data=data, weights=weights, progress=_Reports(Path(recipe).stem, reports))
 
 
-def _key(recipe_text: str, state: FloatState, mnist: Mnist) -> str:
+def _key(texts: tuple[str, ...], state: FloatState, mnist: Mnist) -> str:
     from importlib.metadata import version
 
     digest = hashlib.sha256()
-    for part in (recipe_text, version("torch"), version("numpy"), source_hash(ROOMS)):
+    for part in (*texts, version("torch"), version("numpy"), source_hash(ROOMS)):
         digest.update(hashlib.sha256(part.encode()).digest())
     for tensor in sorted(state):
         digest.update(tensor.encode())
         digest.update(state[tensor].tobytes())
-    for split in (mnist.train, mnist.validation):
+    for split in (mnist.train, mnist.validation, mnist.test):
         digest.update(hashlib.sha256(split.images.tobytes()).digest())
         digest.update(hashlib.sha256(split.labels.tobytes()).digest())
     return digest.hexdigest()
