@@ -88,8 +88,8 @@ class DrainLane(wiring.Component):
         """Shift in two steps, then round, saturate and apply the activation function.
 
         With one bit more after the point than the output, ``floor(2 * total * 2**(left - right))``, rounding is ``(x + 1) >> 1``: a short
-        adder behind the shifter instead of a wide one before it. A right shift by whole ``COARSE`` selects a window of the bits that a shift by
-        less than ``COARSE`` can still bring into the output; where the bits above the window are not its sign, the output saturates.
+        adder behind the shifter instead of a wide one before it. A right shift by whole ``COARSE`` selects a window of the bits that
+        a shift by less than ``COARSE`` can still bring into the output; where the bits above it are not its sign, the output saturates.
         """
         layer, width = self.layer, self.form.width
         amount = Signal(range(MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT + 1))

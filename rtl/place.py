@@ -58,7 +58,8 @@ def place_and_route(netlist: Netlist, device: Device, seed: int, build_dir: Path
     stage, begun = f"nextpnr {metadata.version(tool.replace('_', '-'))}: {device.description}", time.monotonic()
     progress(stage, 0, 1)
     with tempfile.TemporaryDirectory(prefix="placing-", dir=build_dir) as folder:
-        report, start = Path(folder, "report.json"), f"import sys, {tool}; sys.exit({tool}.{tool.replace('yowasp', 'run', 1)}(sys.argv[1:]))"
+        report = Path(folder, "report.json")
+        start = f"import sys, {tool}; sys.exit({tool}.{tool.replace('yowasp', 'run', 1)}(sys.argv[1:]))"
         # Paths below the current folder: the WebAssembly program does not see all others.
         files = ["--json", str(netlist.path.relative_to(build_dir)), "--report", str(report.relative_to(build_dir))]
         command = [sys.executable, "-c", start, *arguments, *_OPTIONS, "--seed", str(seed), *files]

@@ -12,8 +12,8 @@ PINS = 4  # clock, reset, data in, data out
 class ScanShell(wiring.Component):
     """An array with one data pin in and one out: with clock and reset four pins.
 
-    Inputs come from a shift register; outputs are folded into a signature register (each bit is XORed with its neighbour), so that no output
-    can be optimised away. The events, which are there to be observed in simulation, are not connected.
+    Inputs come from a shift register; outputs are folded into a signature register (each bit is XORed with its neighbour), so that no
+    output can be optimised away. The events, which are there to be observed in simulation, are not connected.
 
     Members
     -------

@@ -127,6 +127,9 @@ SPARSE_UP5K = _variant(
     "2 sparse PEs, sized for the single-port RAMs of an iCE40 UltraPlus 5K",
     "sized for LeNet-300-100; 36 MHz and 40 nm: a Lattice iCE40UP5K",
     clock_hz=36e6,
+    # There are no RAMs in LUTs: short queues and narrow rows save flip-flops.
+    array__queue__depth=4,
+    scan__row_width=2,
     # A single-port RAM has 16 bits a word: two entries.
     weights__width_bits=16,
     pointers__bytes=2 * KIB,

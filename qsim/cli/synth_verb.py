@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 @click.command("synth")
 @click.option("--machine", "-m", default="sparse-rtl-1", show_default=True, metavar="NAME|FILE", help="Machine whose array is synthesised.")
 @click.option(
-    "--device", "-d", default="ecp5-25k", show_default=True, metavar="NAME", help="FPGA: ecp5-25k, ecp5-85k, up5k, hx8k or xc7 (counts only)."
+    "--device",
+    "-d",
+    default="ecp5-25k",
+    show_default=True,
+    metavar="NAME",
+    help="ecp5-25k, ecp5-85k, up5k, hx8k, xc7 (counts only).",
 )
 @click.option("--seed", default=1, show_default=True, help="Seed of the placement.")
 @click.option("--place/--no-place", default=True, show_default=True, help="Place and route, for the frequency.")

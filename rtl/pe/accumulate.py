@@ -49,7 +49,7 @@ class Accumulator(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build the pipeline: ``read`` (behind the memory), ``add``, ``written``, ``past`` (one cycle after the write)."""
+        """Build the pipeline: ``read`` (behind the memory), ``add``, ``written``."""
         m = Module()
         p = self.parameters
         m.submodules.sums = sums = memory.Memory(shape=p.accumulator, depth=p.local_rows, init=[])
@@ -57,23 +57,23 @@ class Accumulator(wiring.Component):
         factor = self.i.payload
 
         place = data.StructLayout({"valid": 1, "row": p.local_row})
-        read, add, written, past = (Signal(place) for _ in range(4))
-        m.d.sync += [
-            read.valid.eq(self.i.valid),
-            read.row.eq(factor.tag.local_row),
-            add.eq(read),
-            written.eq(add),
-            past.eq(written),
-        ]
+        taken, read, add, written = (Signal(place) for _ in range(4))
+        m.d.comb += [taken.valid.eq(self.i.valid), taken.row.eq(factor.tag.local_row)]
+        m.d.sync += [read.eq(taken), add.eq(read), written.eq(add)]
         product = Signal((factor.weight * factor.tag.activation).shape())
         product_add = Signal.like(product)
         m.d.sync += [product.eq(factor.weight * factor.tag.activation), product_add.eq(product)]
 
         held, sum_written, sum_past = (Signal(p.accumulator) for _ in range(3))
         base = Signal(p.accumulator)
-        m.d.comb += base.eq(Mux(_same(add, written), sum_written, held))
+        # Rows are compared a cycle ahead: the loop from a sum to the next one holds a choice, the addition and the saturation.
+        one_before, two_before, three_before = Signal(), Signal(), Signal()
+        m.d.comb += base.eq(Mux(one_before, sum_written, held))
         m.d.sync += [
-            held.eq(Mux(_same(read, written), sum_written, Mux(_same(read, past), sum_past, read_port.data))),
+            one_before.eq(_same(read, add)),
+            two_before.eq(_same(taken, add)),
+            three_before.eq(_same(taken, written)),
+            held.eq(Mux(two_before, sum_written, Mux(three_before, sum_past, read_port.data))),
             sum_written.eq(saturated(base + product_add, p.accumulator_bits)),
             sum_past.eq(sum_written),
         ]
@@ -92,5 +92,5 @@ class Accumulator(wiring.Component):
 
 
 def _same(later: data.View, earlier: data.View) -> object:
-    """Whether a product ``earlier`` in the pipeline has just changed the row that ``later`` reads."""
+    """Whether a product ``earlier`` in the pipeline changes the row that ``later`` reads."""
     return later.valid & earlier.valid & (later.row == earlier.row)

@@ -1,6 +1,6 @@
 """Entry reader: walks a column's entries in the weight memory, one a cycle, and turns gaps into local rows."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,15 @@ from rtl.pe.fetch import segment_layout
 def product_layout(parameters: ArrayParameters) -> data.StructLayout:
     """Return the layout of what rides along with a code: the ``local_row`` and the ``activation``."""
     return data.StructLayout({"local_row": parameters.local_row, "activation": parameters.activation})
+
+
+def _follows(after: Value, before: Value) -> Value:
+    """Return whether ``after == before + 1`` (modulo their width), without a carry chain: in an increment a bit changes if and only if the
+    bit below it changes from 1 to 0, which can be checked for all bits side by side.
+    """
+    changes = after ^ before
+    carries = Cat(1, (changes & before)[:-1])
+    return changes == carries
 
 
 class EntryReader(wiring.Component):
@@ -76,7 +85,7 @@ class EntryReader(wiring.Component):
             issue.first.eq(first),
             issue.lane.eq(segment.start),
             issue.activation.eq(segment.value),
-            self.leaves.eq(self.busy & (~issue.valid | (following == segment.end))),
+            self.leaves.eq(self.busy & (~issue.valid | _follows(segment.end, segment.start))),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         m.d.sync += [segment.start.eq(following), first.eq(0)]

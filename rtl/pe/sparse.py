@@ -76,13 +76,14 @@ class SparseMac(wiring.Component):
             connect(m, flipped(self.load), unit.load)
         connect_memory(m, self.load, codebook.write, Unit.CODEBOOK)
 
-        under_way = Signal(self.pipeline_latency)
-        m.d.sync += under_way.eq(Cat(reader.busy, under_way))
+        under_way, some_under_way = Signal(self.pipeline_latency), Signal()
+        coming = Cat(reader.busy, under_way)[: self.pipeline_latency]
+        m.d.sync += [under_way.eq(coming), some_under_way.eq(coming.any())]
         m.d.comb += [
             accumulator.drain.eq(self.drain),
             accumulator.drain_row.eq(self.drain_row),
             self.sum.eq(accumulator.sum),
-            self.idle.eq(~(fetch.busy | reader.busy | under_way.any())),
+            self.idle.eq(~(fetch.busy | reader.busy | some_under_way)),
             self.issue.eq(reader.i.valid & reader.i.ready),
             self.leave.eq(reader.leaves),
         ]
