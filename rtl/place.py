@@ -1,6 +1,7 @@
 """Place and route by nextpnr, judged by its report: frequency, what is used of the device, and the critical path by module."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,4 +101,9 @@ def critical_path(paths: Sequence[Mapping[str, Any]], modules: Sequence[str]) ->
 
 def _module(cell: str, modules: Sequence[str]) -> str:
     """Return the module that a cell belongs to; nextpnr names it after its module and the net it drives."""
-    return max((module for module in modules if cell.startswith(f"{module}.")), key=len, default="shell")
+    return without_numbers(max((module for module in modules if cell.startswith(f"{module}.")), key=len, default="shell"))
+
+
+def without_numbers(name: str) -> str:
+    """Return a name without the numbers that Yosys adds to names that occur twice."""
+    return re.sub(r"\$\d+", "", name)

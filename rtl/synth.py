@@ -40,7 +40,7 @@ class Synthesis:
 
     ``used`` and ``available`` by resource; ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and
     ``critical_path``: of the placed and routed design, None and empty without; ``seconds``: of each stage when it was run;
-    ``versions``: of the tools; ``key``: content hash of everything that decides the result.
+    ``versions``: of the tools; ``netlist``: its folder; ``key``: content hash of everything that decides the result.
     """
 
     machine: str
@@ -54,6 +54,7 @@ class Synthesis:
     critical_path: tuple[PathPart, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    netlist: str
     key: str
     schema: int = SCHEMA
 
@@ -72,7 +73,7 @@ def synthesise(
     shell = ScanShell(BroadcastArray(ArrayParameters.of(machine)))
     design = rtlil_text(shell, TOP)
     versions = _versions(device, place)
-    key = _hash(design, repr(device), repr(versions), str(seed), *_PASSES)
+    key = _hash(str(SCHEMA), design, repr(device), repr(versions), str(seed), *_PASSES)
     report = build_dir / f"{device.name}-{key}.json"
     if report.exists():
         known = cattrs.structure(json.loads(report.read_text(encoding="utf-8")), Synthesis)
@@ -90,6 +91,7 @@ def synthesise(
         seed=seed,
         seconds={"synthesis": seconds},
         versions=versions,
+        netlist=netlist.path.parent.name,
         key=key,
     )
     if place:
