@@ -67,7 +67,7 @@ bench: $(READY) ## measure; prints a table and writes out/bench.json
 	$(BIN)/python -m benchmarks --out $(OUT)/bench.json
 
 train: $(READY) ## rebuild the shipped float checkpoint from its seed
-	$(BIN)/qsim train lenet-300-100
+	$(BIN)/qsim train lenet-300-100 --out workloads/data/lenet_300_100.safetensors
 
 clean: ## remove everything that was made, the environment included
 	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,7 +22,6 @@ from qsim.files import write_bytes_atomically, write_text_atomically
 from qsim.progress import Progress
 from workloads import WORKLOADS
 from workloads.mnist import Mnist, load_mnist
-from workloads.weights import SHIPPED as SHIPPED_WEIGHTS
 from workloads.weights import FloatState, load_weights, save_weights
 from workloads.workload import Workload
 
@@ -67,13 +66,16 @@ def need_torch(purpose: str) -> None:
 
 
 def train(name: str, *, seed: int | None, data: Path | None, out: Path | None, progress: Progress) -> Trained:
-    """Train the float network of a workload and write its checkpoint; the test set is read once, after training, to report."""
+    """Train the float network of a workload and write its checkpoint, in the current folder unless ``out`` says where.
+
+    The test set is read once, after training, to report.
+    """
     need_torch("training")
     from qsim.compress.train import REFERENCE_SEED, train_reference
 
     workload, mnist = find_workload(name), load_mnist(data)
     trained = train_reference(workload, mnist, seed=REFERENCE_SEED if seed is None else seed, progress=progress)
-    path = out or SHIPPED_WEIGHTS / workload.checkpoint
+    path = out or Path(workload.checkpoint)
     return Trained(
         path=path,
         sha256=save_weights(workload, trained.state, path),

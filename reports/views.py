@@ -28,7 +28,9 @@ _NUMBERED = re.compile(r"^(.*?)[\s\[._-]*\d+\]?$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerView:
-    """One layer of one machine, mean over the inputs. ``moved_bytes``: weights' DRAM traffic, else reads of the on-chip weight memory."""
+    """One layer of one machine, mean over the inputs. ``moved_bytes``: all DRAM traffic where the weights are
+    streamed from DRAM, else reads of the on-chip weight memory.
+    """
 
     name: str
     cycles: float
@@ -127,7 +129,7 @@ def _layer_view(inputs: Sequence[LayerResult], clock_hz: float, joules: float) -
         joules=joules,
         dram_bytes=dram_bytes,
         filler_entries=mean([layer.events.get("filler_entries", 0) for layer in inputs]),
-        moved_bytes=dram_bytes or mean([_traffic(layer, "weights") for layer in inputs]),
+        moved_bytes=dram_bytes if inputs[0].events.get("tiles") else mean([_traffic(layer, "weights") for layer in inputs]),
     )
 
 

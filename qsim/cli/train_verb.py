@@ -11,7 +11,7 @@ from qsim.cli.options import data_option
 @click.argument("workload", default="lenet-300-100")
 @click.option("--seed", type=int, help="Seed of the initial weights and batches; that of the shipped checkpoint by default.")
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the checkpoint here (the shipped place by default)."
+    "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the checkpoint here (the current folder by default)."
 )
 @data_option
 def command(workload: str, seed: int | None, out: Path | None, data: Path | None) -> None:

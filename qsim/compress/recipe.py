@@ -6,7 +6,6 @@ Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.
 (:mod:`qsim.compress.order`). A field that does not exist is an error, never ignored.
 """
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from qsim.compress.prune import PRUNERS, NoPruning, Pruning
 from qsim.compress.quantizers import QUANTIZERS, Quantiser
 from qsim.compress.tables import convert, read_table, read_variant, subtable
 from qsim.errors import RecipeError, nearest
+from qsim.files import parse_toml
 from qsim.formats.symbols import EncodeOptions
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -53,8 +53,8 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
     Raises :class:`RecipeError` for malformed TOML, an unknown or missing field, or a value outside its range.
     """
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = parse_toml(text)
+    except ValueError as error:
         raise RecipeError(f"{where} is not valid TOML: {error}") from error
     for name in table:
         if name not in FIELDS:

@@ -1,4 +1,4 @@
-"""The roofline: rate of issued MACs against MACs per byte of weights moved, under each machine's roofs.
+"""The roofline: rate of issued MACs against MACs per byte moved, under each machine's roofs.
 
 Source of the model: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009: rate <= min(peak, bandwidth * intensity). Here the
 bandwidth is that of the memory that holds the weights: DRAM, or the weight SRAM where all weights are on chip.
@@ -106,7 +106,12 @@ def _point(machine: Machine, layer: LayerView) -> Row:
 def _chart(points: list[Row], lines: list[Row], ends: list[float], machines: Sequence[Machine], own_legend: bool) -> Any:
     names = list(dict.fromkeys(row["layer"] for row in points))
     heights = log_ends([row["rate"] for row in (*points, *lines)])
-    x = alt.X("intensity:Q", title="MACs per byte of weights moved", scale=log_scale(ends), axis=log_axis(ends))
+    x = alt.X(
+        "intensity:Q",
+        title="MACs per byte moved (DRAM, or weight SRAM where weights stay on chip)",
+        scale=log_scale(ends),
+        axis=log_axis(ends),
+    )
     y = alt.Y("rate:Q", title="GMAC/s", scale=log_scale(heights), axis=log_axis(heights))
     colour = alt.Color("machine:N", scale=machine_scale(machines), legend=legend(own_legend, orient="bottom"))
     shape = alt.Shape("layer:N", sort=names, legend=legend(True, orient="bottom", symbolFillColor="$muted", symbolType="circle"))

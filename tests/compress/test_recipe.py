@@ -103,3 +103,9 @@ def test_unknown_recipe_names_the_known_ones() -> None:
 def test_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml cannot be read"):
         load_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, "x = " + "9" * 5_000])
+def test_hostile_toml_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match="not valid TOML"):
+        parse_recipe(text)
