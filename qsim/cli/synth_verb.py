@@ -58,6 +58,7 @@ def command(machine: str, device: str, seed: int, place: bool, build: Path, as_j
     console().print(resource_table(result))
     if result.fmax_mhz is not None:
         console().print(path_table(result))
+    console().print(_provenance(result))
 
 
 def resource_table(result: "Synthesis") -> Table:
@@ -68,11 +69,14 @@ def resource_table(result: "Synthesis") -> Table:
         (resource, f"{result.used[resource]:,}", f"{there:,}", f"{100 * result.used[resource] / there:.1f} %" if there else "-")
         for resource, there in result.available.items()
     ]
+    return table(f"{result.machine} on {result.device}", ("resource", "used", "there", ""), cells)
+
+
+def _provenance(result: "Synthesis") -> str:
     shell = f"{result.shell_registers:,} flip-flops of these belong to the scan shell around the array"
     tools = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())
-    caption = f"{shell}. {tools}; seed {result.seed}; {times}."
-    return table(f"{result.machine} on {result.device}", ("resource", "used", "there", ""), cells, caption=caption)
+    return f"{shell}.\nMade by {tools}, seed {result.seed}, in {times}."
 
 
 def path_table(result: "Synthesis") -> Table:
