@@ -1,10 +1,14 @@
 """``qsim simulate``: .qsz files on machines, cycle by cycle."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qsim.cli.options import assignment, data_option, engine_option, image_indices, images_option, json_option, technology_option
+
+if TYPE_CHECKING:
+    from qsim.arch.architecture import Architecture
 
 
 @click.command("simulate")
@@ -47,7 +51,6 @@ def command(
       qsim simulate lenet.qsz -m sparse-sram -m sparse-rtl-8 --images 0:100 --out run.json
       qsim simulate lenet.qsz -m sparse-sram --set array.queue.depth=2 -t cacti-45nm
     """
-    from qsim.arch.machine_file import load_machine
     from qsim.cli.compare_verb import comparison, comparison_table
     from qsim.cli.console import console, echo_json, messages, progress
     from qsim.energy.loader import load_technology
@@ -57,12 +60,7 @@ def command(
     from workloads.mnist import load_test
 
     prices, indices, test = load_technology(technology), image_indices(images), load_test(data)
-    chosen = [load_machine(name) for name in machines or COMPARABLE]
-    for text in changes:
-        path, values = assignment(text)
-        if len(values) != 1:
-            raise QsimError(path="--set", rule="one value (qsim sweep takes several)", value=text)
-        chosen = [machine.replace(path, values[0]) for machine in chosen]
+    chosen = _machines(machines or COMPARABLE, changes)
     runs = []
     with progress() as report:
         for file in files:
@@ -85,3 +83,17 @@ def command(
         console().print(comparison_table(runs, rows))
         if out is not None:
             console().print(f"written to {out}; next: qsim report {out} --out report/")
+
+
+def _machines(names: tuple[str, ...], changes: tuple[str, ...]) -> "list[Architecture]":
+    """Load the machines and apply each ``FIELD=VALUE`` to all of them."""
+    from qsim.arch.machine_file import load_machine
+    from qsim.errors import QsimError
+
+    chosen = [load_machine(name) for name in names]
+    for text in changes:
+        path, values = assignment(text)
+        if len(values) != 1:
+            raise QsimError(path="--set", rule="one value (qsim sweep takes several)", value=text)
+        chosen = [machine.replace(path, values[0]) for machine in chosen]
+    return chosen

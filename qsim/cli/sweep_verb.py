@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qsim.cli.options import assignment, data_option, image_indices, images_option, json_option, technology_option
+
+if TYPE_CHECKING:
+    from qsim.sweep import Point
 
 
 @click.command("sweep")
@@ -46,7 +50,6 @@ def command(
     from qsim.cli.console import console, messages, table
     from qsim.results import save_runs
     from qsim.sweep import sweep
-    from qsim.units import si
 
     with messages.status("simulating the grid"):
         points = sweep(
@@ -61,27 +64,24 @@ def command(
     if out is not None:
         save_runs(out, [point.result for point in points if point.result])
     if as_json:
-        rows = [
-            {**point.values, "reason": point.reason}
-            | (
-                {"cycles": point.result.cycles, "time_s": point.result.seconds, "energy_pj": point.result.energy.total_pj}
-                if point.result
-                else {}
-            )
-            for point in points
-        ]
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([_facts(point) for point in points], indent=1))
         return
-    names = list(points[0].values)
-    cells = [
-        (
-            *point.values.values(),
-            *(
-                (f"{point.result.cycles:,.0f}", si(point.result.seconds, "s"), si(point.result.energy.total_pj * 1e-12, "J"), "")
-                if point.result
-                else ("-", "-", "-", point.reason)
-            ),
-        )
-        for point in points
-    ]
-    console().print(table(f"{machine}, {len(points)} points", [*names, "cycles", "time", "energy", "why not"], cells, text_columns=0))
+    columns = [*points[0].values, "cycles", "time", "energy", "why not"]
+    console().print(table(f"{machine}, {len(points)} points", columns, [_cells(point) for point in points], text_columns=0))
+
+
+def _facts(point: "Point") -> dict[str, object]:
+    facts: dict[str, object] = {**point.values, "reason": point.reason}
+    if point.result is not None:
+        result = point.result
+        facts |= {"cycles": result.cycles, "time_s": result.seconds, "energy_pj": result.energy.total_pj}
+    return facts
+
+
+def _cells(point: "Point") -> tuple[object, ...]:
+    from qsim.units import si
+
+    if point.result is None:
+        return (*point.values.values(), "-", "-", "-", point.reason)
+    result = point.result
+    return (*point.values.values(), f"{result.cycles:,.0f}", si(result.seconds, "s"), si(result.energy.total_pj * 1e-12, "J"), "")
