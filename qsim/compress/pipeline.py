@@ -16,7 +16,7 @@ from qsim.compress.order import order_units
 from qsim.compress.prune import prune
 from qsim.compress.quality import Errors, integer_errors
 from qsim.compress.recipe import Recipe
-from qsim.compress.shared import QuantiserInput
+from qsim.compress.shared import QuantizerInput
 from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
@@ -60,7 +60,7 @@ def compress_in_stages(
     if recipe.order_units:
         pruned = order_units(layout, pruned)
     errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
-    given = QuantiserInput(
+    given = QuantizerInput(
         layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,
         generator=generator, random=random, progress=progress,
     )  # fmt: skip

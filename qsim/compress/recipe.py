@@ -12,7 +12,7 @@ from pathlib import Path
 from qsim.compress.calibrate import FixedPoint
 from qsim.compress.finetune import FineTuning
 from qsim.compress.prune import PRUNERS, NoPruning, Pruning
-from qsim.compress.quantizers import QUANTIZERS, Quantiser
+from qsim.compress.quantizers import QUANTIZERS, Quantizer
 from qsim.compress.tables import convert, read_table, read_variant, subtable
 from qsim.errors import RecipeError, nearest
 from qsim.files import parse_toml
@@ -32,7 +32,7 @@ class Recipe:
     """Everything that decides a compressed model besides the float weights and the data. ``text`` is the TOML it was read from."""
 
     name: str
-    quantise: Quantiser
+    quantise: Quantizer
     prune: Pruning = field(default_factory=NoPruning)
     finetune: FineTuning = field(default_factory=FineTuning)
     fixed_point: FixedPoint = field(default_factory=FixedPoint)

@@ -1,4 +1,4 @@
-"""What a quantiser returns: a few trainable numbers that stand for all the weights of a layer."""
+"""What a quantizer returns: a few trainable numbers that stand for all the weights of a layer."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,8 +44,8 @@ class SharedWeights(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantiserInput:
-    """A pruned float network and all a quantiser may use: flat ``parameters``, ``masks`` by layer, training data, randomness."""
+class QuantizerInput:
+    """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness."""
 
     layout: Layout
     parameters: Tensor

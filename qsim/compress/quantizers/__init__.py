@@ -4,7 +4,7 @@ from qsim.compress.quantizers.fixed import FixedPointWeights
 from qsim.compress.quantizers.kmeans import KMeans
 from qsim.compress.quantizers.pvq import PyramidVectors
 
-Quantiser = KMeans | FixedPointWeights | PyramidVectors
+Quantizer = KMeans | FixedPointWeights | PyramidVectors
 
 QUANTIZERS: dict[str, type[KMeans] | type[FixedPointWeights] | type[PyramidVectors]] = {
     "kmeans": KMeans,

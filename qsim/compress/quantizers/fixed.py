@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qsim.compress.shared import FormatLimits, Quantised, QuantiserInput
+from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
 from qsim.formats.fixed import FixedFormat, best_fraction
 from qsim.formats.layer import Dense
 
@@ -14,7 +14,7 @@ from qsim.formats.layer import Dense
 class FixedPointWeights:
     """Dense weights of ``fixed_point.weight_bits``; pruned ones are stored as zeros."""
 
-    def quantise(self, given: QuantiserInput) -> Quantised:
+    def quantise(self, given: QuantizerInput) -> Quantised:
         """Take the weights as they are; rounding happens when the formats are chosen."""
         layers = tuple(DenseWeights(weight.clone()) for weight in given.layout.weights(given.parameters))
         given.progress("quantise", len(layers), len(layers))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qsim.compress.clusters import Histogram, Start, assign, lloyd, start_centroids
 from qsim.compress.masks import BoolArray
-from qsim.compress.shared import FormatLimits, Quantised, QuantiserInput
+from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, FloatArray, best_fraction
 from qsim.formats.layer import MAX_CODEBOOK, ScalarCoded
@@ -37,7 +37,7 @@ class KMeans:
         if self.iterations < 0:
             raise RecipeError(path="quantise.iterations", rule="at least 0", value=self.iterations)
 
-    def quantise(self, given: QuantiserInput) -> Quantised:
+    def quantise(self, given: QuantizerInput) -> Quantised:
         """Cluster the kept weights of each layer on its own."""
         layers = []
         for place, weight in enumerate(given.layout.weights(given.parameters)):

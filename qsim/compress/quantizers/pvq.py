@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from qsim.compress.network import Layout
-from qsim.compress.shared import FormatLimits, Quantised, QuantiserInput
+from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray, best_fraction
@@ -48,7 +48,7 @@ class PyramidVectors:
             epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay, shift=self.shift
         )
 
-    def quantise(self, given: QuantiserInput) -> Quantised:
+    def quantise(self, given: QuantizerInput) -> Quantised:
         """Train through the projection, then keep the projected rows. Pruned weights never receive a pulse."""
         layout = given.layout
         if len(self.pulses) != len(layout.names):
