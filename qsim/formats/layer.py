@@ -1,6 +1,6 @@
 """The forms in which a layer's weights are stored, and the streams of bits they become.
 
-A form is what a quantiser decides: which integer, index or pulse stands for every weight. It is a closed union,
+A form is what a quantizer decides: which integer, index or pulse stands for every weight. It is a closed union,
 :data:`Form`; all four members know their shape, their ``weight_format`` and how to give the integer weights back.
 
 =============  ==================================================================================================
