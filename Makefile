@@ -9,7 +9,7 @@ OUT    ?= out
 # One OpenMP thread: two of them on a busy machine spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports format bench train test-slow coverage clean
+.PHONY: help setup demo test check lint types imports format bench synth train test-slow coverage clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -65,6 +65,9 @@ format: $(READY) ## rewrite the source in the house layout
 
 bench: $(READY) ## measure; prints a table and writes out/bench.json
 	$(BIN)/python -m benchmarks --out $(OUT)/bench.json
+
+synth: $(READY) ## synthesis, place and route of the larger arrays, with the frequencies they must reach
+	$(BIN)/python -m pytest -m slow tests/rtl/test_synth.py
 
 train: $(READY) ## rebuild the shipped float checkpoint from its seed
 	$(BIN)/qsim train lenet-300-100 --out workloads/data/lenet_300_100.safetensors
