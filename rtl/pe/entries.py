@@ -15,12 +15,16 @@ def product_layout(parameters: ArrayParameters) -> data.StructLayout:
 
 
 def _follows(after: Value, before: Value) -> Value:
-    """Return whether ``after == before + 1`` (modulo their width), without a carry chain: in an increment a bit changes if and only if the
-    bit below it changes from 1 to 0, which can be checked for all bits side by side.
+    """Return a bit vector that is all ones if ``after == before + 1``, without a carry chain: in an increment a bit changes if and only if
+    the bit below it changes from 1 to 0, which can be checked for all bits side by side.
     """
     changes = after ^ before
-    carries = Cat(1, (changes & before)[:-1])
-    return changes == carries
+    return ~(changes ^ Cat(1, (changes & before)[:-1]))
+
+
+def _grouped(bits: Value) -> Value:
+    """Return for each four bits whether they are all ones: half of the tree over all of them."""
+    return Cat(bits[start : start + 4].all() for start in range(0, len(bits), 4))
 
 
 class EntryReader(wiring.Component):
@@ -79,18 +83,27 @@ class EntryReader(wiring.Component):
         # Issue: one entry a cycle.
         segment, first = Signal(segment_layout(p)), Signal()
         following = Signal(p.pointer)
+        # Whether the column has no entry, and whether this is its last one: half computed a cycle ahead, because the queue waits for it.
+        empty, last = (Signal(len(_grouped(segment.start))) for _ in range(2))
         m.d.comb += [
             following.eq(segment.start + 1),
-            issue.valid.eq(self.busy & (segment.start != segment.end)),
+            issue.valid.eq(self.busy & ~empty.all()),
             issue.first.eq(first),
             issue.lane.eq(segment.start),
             issue.activation.eq(segment.value),
-            self.leaves.eq(self.busy & (~issue.valid | _follows(segment.end, segment.start))),
+            self.leaves.eq(self.busy & (empty.all() | last.all())),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
-        m.d.sync += [segment.start.eq(following), first.eq(0)]
+        m.d.sync += [segment.start.eq(following), first.eq(0), empty.eq(0), last.eq(_grouped(_follows(segment.end, following)))]
         with m.If(self.i.ready):
-            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
+            given = self.i.payload
+            m.d.sync += [
+                self.busy.eq(self.i.valid),
+                segment.eq(given),
+                first.eq(1),
+                empty.eq(_grouped(~(given.start ^ given.end))),
+                last.eq(_grouped(_follows(given.end, given.start))),
+            ]
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
