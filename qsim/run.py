@@ -143,13 +143,13 @@ def peak_of(machine: Architecture) -> dict[str, float]:
         "macs_per_cycle": float(machine.array.pes),
         "sram_bits_per_cycle": float(machine.array.pes * machine.weights.width_bits),
     }
-    if machine.dram is not None:
+    if machine.dram is not None and machine.streams_weights:
         peak["dram_bits_per_cycle"] = 8.0 * machine.dram.burst_bytes / machine.dram.burst_cycles
     return peak
 
 
-# What `qsim simulate` tries when no machine is named: the machines that differ only in their PEs and in where the weights live.
-COMPARABLE = ("dense-16b-dram", "codebook-dram", "sparse-huffman-dram", "sparse-sram", "pvq-sram")
+# What `qsim simulate` tries when no machine is named: one boundary, one array, other PEs and another place for the weights.
+COMPARABLE = ("dense-16b-dram", "dense-16b-sram", "codebook-dram", "sparse-huffman-dram", "sparse-sram", "pvq-sram")
 
 
 def _text_hash(text: str) -> str:

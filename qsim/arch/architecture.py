@@ -22,6 +22,9 @@ MOST_BYTES = 1 << 40
 MOST_BITS = 1 << 16
 MOST_SLOTS = 1 << 24
 
+REGISTER_FILE_WORDS = 64  # EIE keeps 64 accumulators a PE in a register file; what is larger is built as SRAM
+SYMBOL_BITS = 16  # a word of a decoder's symbol memory
+
 
 class PEKind(StrEnum):
     """The four processing elements of the broadcast array."""
@@ -135,13 +138,23 @@ class Sram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationSram:
+    """The activation memory of a PE: ``bytes`` of storage. One access moves a row of the scan, which is its width."""
+
+    bytes: int
+
+    def __post_init__(self) -> None:
+        _within(self, "activations", 1, MOST_BYTES, "bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dram:
-    """The DRAM channel: in array clock cycles.
+    """The DRAM channel: in array clock cycles. It brings the network's input and takes its output.
 
     A burst of ``burst_bytes`` occupies the channel for ``burst_cycles``; a request pays ``latency`` once; opening another row
     of ``row_bytes`` in one of ``banks`` costs ``row_miss_cycles``; every ``refresh_interval`` cycles the channel is closed for
-    ``refresh_cycles`` and all rows close. ``tile_bytes``: weights fetched by one request; ``buffers``: on-chip tile slots (2 is
-    double buffering).
+    ``refresh_cycles`` and all rows close. ``holds_weights``: the weights stream from it too, ``tile_bytes`` by one request into one
+    of ``buffers`` on-chip tile slots (2 is double buffering); off, they must fit on chip and there are no tiles.
     """
 
     burst_bytes: int
@@ -155,6 +168,7 @@ class Dram:
     tile_bytes: int = 4096
     buffers: int = 2
     policy: ArbiterPolicy = ArbiterPolicy.ACTIVATIONS_FIRST
+    holds_weights: bool = True
 
     def __post_init__(self) -> None:
         _within(self, "dram", 1, MOST_BYTES, "burst_bytes", "row_bytes", "tile_bytes")
@@ -173,22 +187,34 @@ class Dram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
-    """A canonical Huffman decoder between DRAM and the tile buffer: ``symbols_per_cycle`` sustained, codes up to ``max_code_bits``."""
+    """A canonical Huffman decoder between DRAM and the tile buffer.
+
+    ``symbols_per_cycle``: sustained, one by each of as many lanes with tables of their own; ``max_code_bits``: its longest code, 15 at
+    most, as in the file; ``table_symbols``: words of a lane's symbol memory, for all codes of a layer together.
+    """
 
     symbols_per_cycle: int = 1
     max_code_bits: int = 12
+    table_symbols: int = 512
 
     def __post_init__(self) -> None:
         _within(self, "decoder", 1, MOST_SLOTS, "symbols_per_cycle")
-        _within(self, "decoder", 1, 16, "max_code_bits")
+        _within(self, "decoder", 1, 15, "max_code_bits")
+        _within(self, "decoder", 1, MOST_SLOTS, "table_symbols")
+
+    @property
+    def table_bytes(self) -> int:
+        """Size of the symbol memory of a lane."""
+        return self.table_symbols * SYMBOL_BITS // 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """A whole machine.
 
-    ``weights``, ``pointers`` and ``activations`` are memories per PE. With ``dram`` the weights stream through ``dram.buffers`` tile slots
-    held in ``weights``; without it they must fit. A ``decoder`` needs ``dram``.
+    ``weights``, ``pointers`` and ``activations`` are memories per PE. With a ``dram`` that holds the weights they stream through
+    ``dram.buffers`` tile slots held in ``weights``; else they must fit. Without ``dram`` the network's input and output stay on chip as
+    well. A ``decoder`` needs streamed weights.
     """
 
     name: str
@@ -199,7 +225,7 @@ class Architecture:
     scan: Scan
     weights: Sram
     pointers: Sram
-    activations: Sram
+    activations: ActivationSram
     dram: Dram | None = None
     decoder: Decoder | None = None
     source: str = ""
@@ -207,13 +233,23 @@ class Architecture:
     def __post_init__(self) -> None:
         _require(1 <= self.clock_hz <= 1e15, "clock_hz", "1 to 1e15", self.clock_hz)
         _require(1 <= self.node_nm <= 1_000_000, "node_nm", "1 to 1,000,000", self.node_nm)
-        _require(self.decoder is None or self.dram is not None, "decoder", "absent without dram", self.decoder)
+        _require(self.decoder is None or self.streams_weights, "decoder", "absent without dram that holds the weights", self.decoder)
         _require(
             self.weights.width_bits >= self.array.entry_bits,
             "weights.width_bits",
             f"at least one entry of {self.array.entry_bits} bits",
             self.weights.width_bits,
         )
+
+    @property
+    def streams_weights(self) -> bool:
+        """Whether the weights come from DRAM tile by tile; else all of them are on chip."""
+        return self.dram is not None and self.dram.holds_weights
+
+    @property
+    def activation_row_bits(self) -> int:
+        """Width of the activation memory: a row of the scan."""
+        return self.scan.row_width * self.array.activation_bits
 
     @property
     def hash(self) -> str:

@@ -1,7 +1,10 @@
 """Fixed latencies of the array, one set per kind of PE.
 
-These numbers are what the RTL does: the cocotb benches compare every cycle of it with the recurrence of docs/timing.md, which takes its
-constants from here. Both engines of ``qsim.sim`` and ``rtl`` read this table; nobody else states a latency.
+Where a kind of PE has an array in RTL, these numbers are what it does: the cocotb benches compare every cycle of it with the recurrence
+of docs/timing.md, which takes its constants from here. That is so for the kinds that ``rtl.parameters`` accepts, sparse first of all. A
+kind that it refuses has no array in RTL to be held equal to; it has the sparse array's latencies by assumption, because its array would
+differ in the PE only.
+Both engines of ``qsim.sim`` and ``rtl`` read this table; nobody else states a latency.
 """
 
 from dataclasses import dataclass

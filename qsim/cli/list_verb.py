@@ -71,7 +71,7 @@ def _machines() -> list[dict[str, str]]:
             "PEs": str(machine.array.pes),
             "PE": str(machine.array.kind),
             "clock": f"{machine.clock_hz / 1e6:g} MHz",
-            "weights": "DRAM" if machine.dram else f"{machine.weights.bytes // 1024} KB a PE",
+            "weights": "DRAM" if machine.streams_weights else f"{machine.weights.bytes // 1024} KB a PE",
             "description": machine.description,
         }
         for machine in MACHINES.values()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qsim.actions import Access
-from qsim.arch.architecture import Architecture, PEKind
+from qsim.arch.architecture import REGISTER_FILE_WORDS, SYMBOL_BITS, Architecture, PEKind
 from qsim.energy.technology import Price, Technology
 from qsim.errors import FieldError
 from qsim.results import AccessPrice, EnergyBreakdown, EnergyEntry, LayerResult
@@ -31,19 +31,26 @@ class MemoryInstance:
 
 
 def memories_of(machine: Architecture) -> tuple[MemoryInstance, ...]:
-    """Return the memories of a machine; those with pointers only where the PEs store relative indices."""
-    names = ["weights", "activations"]
-    if machine.array.kind in (PEKind.SPARSE, PEKind.PVQ):
-        names.append("pointers")
-    return tuple(
-        MemoryInstance(
-            name=name,
-            capacity_bytes=getattr(machine, name).bytes,
-            width_bits=getattr(machine, name).width_bits,
-            instances=machine.array.pes,
-        )
-        for name in names
-    )
+    """Return every SRAM that the action counts of ``machine`` use; what is small enough for registers is none.
+
+    Pointers, in two banks, only where the PEs store relative indices; a codebook and row scales likewise only where there are some.
+    """
+    array, pes = machine.array, machine.array.pes
+    found = [
+        ("weights", machine.weights.bytes, machine.weights.width_bits, pes),
+        ("activations", machine.activations.bytes, machine.activation_row_bits, pes),
+    ]
+    if array.kind in (PEKind.SPARSE, PEKind.PVQ):
+        found.append(("pointers", max(1, machine.pointers.bytes // 2), machine.pointers.width_bits, 2 * pes))
+    small = [("accumulators", array.local_rows, array.accumulator_bits), ("drain", array.local_rows, array.accumulator_bits)]
+    if array.kind is PEKind.PVQ:
+        small.append(("drain", array.local_rows, array.weight_bits))
+    if array.kind in (PEKind.CODEBOOK, PEKind.SPARSE):
+        small.append(("codebook", 1 << array.code_bits, array.weight_bits))
+    found += [(name, -(-words * bits // 8), bits, pes) for name, words, bits in small if words > REGISTER_FILE_WORDS]
+    if machine.decoder is not None:
+        found.append(("decoder", machine.decoder.table_bytes, SYMBOL_BITS, machine.decoder.symbols_per_cycle))
+    return tuple(MemoryInstance(name=name, capacity_bytes=size, width_bits=bits, instances=count) for name, size, bits, count in found)
 
 
 def account(

@@ -2,19 +2,18 @@
 
 Per PE variant the counts are those of ``qsim.sim.pe``; the rest of the array is here. One row of the scan is one access to the
 activation memory; one entry of a queue is the activation and the number of its column; outputs are written one by one, each PE
-into its own bank.
+into its own bank. A PE's biases are as wide as its accumulators, row scales as its weights. What arrives with streamed weights is
+written once: biases and scales by the PE that owns the row, the codebook by every PE, code tables by every lane of the decoder.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qsim.actions import Access, Action
-from qsim.arch.architecture import Architecture
+from qsim.arch.architecture import SYMBOL_BITS, Architecture, Decoder
 from qsim.results import ActionCount
 from qsim.sim.pe import PE_VARIANTS
-from qsim.sim.pe.work import Totals, storage
-
-SYMBOL_BITS = 16  # a row of the decoder's table: symbol and code length
+from qsim.sim.pe.work import Totals, codebook_storage, storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,19 +21,20 @@ class LayerTotals:
     """What the counts of one layer and one input follow from.
 
     ``work``: of the PEs; ``weight_rows``: rows read from weight memories; ``loaded_rows``: rows written as tiles come in;
-    ``loaded_pointers``: pointers written likewise; ``symbols``: decoded; ``bursts_read``, ``bursts_written``: DRAM bursts.
+    ``loaded_pointers``: pointers written likewise; ``symbols``: decoded; ``code_tables`` with ``table_symbols`` in all: loaded for that;
+    ``bursts_read``, ``bursts_written``: DRAM bursts.
     ``loads_input``, ``unloads_output``: whether the activations enter or leave the chip.
     """
 
     rows: int
     cols: int
-    bias_bits: int
-    scale_bits: int
     work: Totals
     weight_rows: int
     loaded_rows: int = 0
     loaded_pointers: int = 0
     symbols: int = 0
+    code_tables: int = 0
+    table_symbols: int = 0
     bursts_read: int = 0
     bursts_written: int = 0
     loads_input: bool = False
@@ -50,6 +50,7 @@ def layer_counts(totals: LayerTotals, machine: Architecture) -> tuple[ActionCoun
         PE_VARIANTS[machine.array.kind].actions(totals.work, machine.array).items(),
         _drain(totals, machine),
         _memory(totals, machine),
+        _tables(totals, machine),
     )
     for part in parts:
         for access, count in part:
@@ -63,7 +64,7 @@ def _sram(unit: str, action: Action, width_bits: int, size: int) -> Access:
 
 def _activations(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
     bits, size, width = machine.array.activation_bits, machine.activations.bytes, machine.scan.row_width
-    row = width * bits
+    row = machine.activation_row_bits
     scanned, drained = -(-totals.cols // width), -(-totals.rows // width)
     yield _sram("activations", Action.SRAM_READ, row, size), scanned + drained * totals.unloads_output
     yield _sram("activations", Action.SRAM_WRITE, row, size), scanned * totals.loads_input
@@ -87,11 +88,11 @@ def _drain(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access,
     read, clear = storage("accumulators", array.local_rows, array.accumulator_bits)
     yield read, rows
     yield clear, rows
-    yield storage("drain", array.local_rows, totals.bias_bits)[0], rows
+    yield storage("drain", array.local_rows, array.accumulator_bits)[0], rows
     # One sum for the bias, one for rounding half up.
     yield Access(unit="drain", action=Action.INT_ADD, width_bits=array.accumulator_bits), 2 * rows
     if PE_VARIANTS[array.kind].scales:
-        yield storage("drain", array.local_rows, totals.scale_bits)[0], rows
+        yield storage("drain", array.local_rows, array.weight_bits)[0], rows
         yield Access(unit="drain", action=Action.INT_MULTIPLY, width_bits=array.accumulator_bits), rows
 
 
@@ -104,6 +105,26 @@ def _memory(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access
     yield _sram("weights", Action.SRAM_WRITE, machine.weights.width_bits, machine.weights.bytes), totals.loaded_rows
     bank = max(1, machine.pointers.bytes // 2)
     yield _sram("pointers", Action.SRAM_WRITE, machine.pointers.width_bits, bank), totals.loaded_pointers
+
+
+def _tables(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
+    """What the first tile brings beside weights; on a machine that does not stream them it is there already."""
+    if not machine.streams_weights:
+        return
+    array, variant = machine.array, PE_VARIANTS[machine.array.kind]
+    yield storage("drain", array.local_rows, array.accumulator_bits)[1], totals.rows
+    if variant.scales:
+        yield storage("drain", array.local_rows, array.weight_bits)[1], totals.rows
+    if variant.codebook:
+        yield codebook_storage(array)[1], array.pes << array.code_bits
     if machine.decoder is not None:
-        size = (1 << machine.decoder.max_code_bits) * SYMBOL_BITS // 8
-        yield _sram("decoder", Action.SRAM_READ, SYMBOL_BITS, size), totals.symbols
+        yield from _decoder(totals, machine.decoder)
+
+
+def _decoder(totals: LayerTotals, decoder: Decoder) -> Iterable[tuple[Access, int]]:
+    """Symbols from and into the symbol memory; for each table and length of code a register: first code, number, place of the symbols."""
+    yield _sram("decoder", Action.SRAM_READ, SYMBOL_BITS, decoder.table_bytes), totals.symbols
+    yield _sram("decoder", Action.SRAM_WRITE, SYMBOL_BITS, decoder.table_bytes), totals.table_symbols * decoder.symbols_per_cycle
+    width = decoder.max_code_bits + 2 * decoder.table_symbols.bit_length()
+    registers = totals.code_tables * decoder.max_code_bits * decoder.symbols_per_cycle
+    yield Access(unit="decoder", action=Action.REGISTER_WRITE, width_bits=width), registers

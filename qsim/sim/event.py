@@ -132,7 +132,7 @@ class _Layer:
         for item, empty in enumerate(self.program.scan_empty.tolist()):
             yield env.timeout(1 + empty)
             log.busy += 1 + empty
-            if self.memory is not None and fetch is not None:
+            if self.memory is not None and fetch is not None and fetch.tiles:
                 yield from self._wait(self.memory.ready[fetch.item_tile[item]], Stall.WEIGHTS_PENDING)
             yield from self._wait(self.inputs_ready, Stall.ACTIVATIONS_PENDING)
             yield from self._wait(env.process(fork(item, self.queues)), Stall.QUEUE_FULL)

@@ -150,7 +150,7 @@ class _Run:
         return barrier + timing.drain_start_latency + self.program.drain_rows + timing.drain_latency
 
     def without_memory(self) -> Simulated:
-        """All weights on chip: one call of the kernel."""
+        """Nothing over a channel: one call of the kernel."""
         self.advance(0, self.program.items, 0, 0)
         barrier = self.barrier(0)
         events = {"row_hits": 0, "row_misses": 0, "refreshes": 0}
@@ -158,8 +158,11 @@ class _Run:
         return self._result(barrier, self.drained(barrier), self.drained(barrier), events, transfers)
 
     def with_memory(self, fetch: Fetch) -> Simulated:
-        """Weights through tile slots: serve the channel up to each tile, then run the items of that tile."""
+        """Weights through tile slots: serve the channel up to each tile, then run the items of that tile; without tiles all at once."""
         channel = _Channel(fetch, self)
+        if not fetch.tiles:
+            channel.serve_inputs()
+            self.advance(0, self.program.items, 0, channel.input_ready)
         ends = np.searchsorted(fetch.item_tile, np.arange(fetch.tiles), side="right").tolist()
         first = 0
         for tile, last in enumerate(ends):

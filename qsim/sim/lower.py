@@ -28,8 +28,8 @@ _NONE = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TiledWeights:
-    """A layer's weights in DRAM: ``tile_of_column`` [cols] and per tile [T] its request, its decoder cycles, its symbols, and the rows and
-    pointers that it writes into the memories of all PEs.
+    """A layer's weights in DRAM: ``tile_of_column`` [cols] and per tile [T] its request and its decoder cycles; over all tiles the symbols
+    decoded, the rows and pointers written into the memories of all PEs, the code tables and the symbols in them.
     """
 
     tile_of_column: IntArray
@@ -39,6 +39,8 @@ class TiledWeights:
     symbols: int
     loaded_rows: int
     loaded_pointers: int
+    code_tables: int
+    table_symbols: int
 
     @property
     def end(self) -> int:
@@ -92,24 +94,25 @@ class LoweredLayer:
 
     def _fetch(self, columns: IntArray) -> Fetch | None:
         dram, tiles = self.machine.dram, self.tiles
-        if dram is None or tiles is None:
+        if dram is None:
             return None
-        inputs, outputs = self._requests(dram, tiles.end)
+        inputs, outputs = self._requests(dram)
         return Fetch(
             dram=dram,
-            item_tile=tiles.tile_of_column[columns],
-            tile_address=tiles.address,
-            tile_bytes=tiles.size,
-            tile_decode=tiles.decode,
+            item_tile=tiles.tile_of_column[columns] if tiles is not None else _NONE,
+            tile_address=tiles.address if tiles is not None else _NONE,
+            tile_bytes=tiles.size if tiles is not None else _NONE,
+            tile_decode=tiles.decode if tiles is not None else _NONE,
             input_address=inputs[0],
             input_bytes=inputs[1],
             output_address=outputs[0],
             output_bytes=outputs[1],
         )
 
-    def _requests(self, dram: Dram, end: int) -> tuple[tuple[IntArray, IntArray], tuple[IntArray, IntArray]]:
+    def _requests(self, dram: Dram) -> tuple[tuple[IntArray, IntArray], tuple[IntArray, IntArray]]:
         """Return the requests for the input of the first and the output of the last layer; each region starts a DRAM row."""
         node, bits = self.layer.node, self.machine.array.activation_bits
+        end = self.tiles.end if self.tiles is not None else 0
         address = -(-end // dram.row_bytes) * dram.row_bytes
         size = -(-node.inputs * bits // BITS_PER_BYTE)
         inputs = request_groups(address, size, dram) if self.first else (_NONE, _NONE)
@@ -129,10 +132,11 @@ class LoweredLayer:
             "filler_entries": work.fillers,
             "empty_columns": sums[EMPTY],
         }
-        if self.machine.dram is not None and self.tiles is not None:
+        if self.machine.dram is not None:
             moved = (totals.bursts_read + totals.bursts_written) * self.machine.dram.burst_bytes
+            tiles = len(self.tiles.size) if self.tiles is not None else 0
             events |= simulated.events
-            events |= {"dram_bytes": moved, "tiles": len(self.tiles.size), "decoded_symbols": totals.symbols}
+            events |= {"dram_bytes": moved, "tiles": tiles, "decoded_symbols": totals.symbols}
         return LayerResult(
             name=self.layer.node.name,
             cycles=simulated.cycles,
@@ -148,23 +152,29 @@ class LoweredLayer:
         totals = LayerTotals(
             rows=node.outputs,
             cols=node.inputs,
-            bias_bits=node.bias_format.width,
-            scale_bits=self.layer.scale_format.width if self.layer.scale_format is not None else 1,
             work=work,
             weight_rows=weight_rows,
             loads_input=self.first,
             unloads_output=self.last,
         )
-        if dram is None or tiles is None:
+        if dram is None:
             return totals
-        inputs, outputs = self._requests(dram, tiles.end)
+        inputs, outputs = self._requests(dram)
+        totals = replace(
+            totals,
+            bursts_read=bursts_of(*inputs, dram.burst_bytes),
+            bursts_written=bursts_of(*outputs, dram.burst_bytes),
+        )
+        if tiles is None:
+            return totals
         return replace(
             totals,
             loaded_rows=tiles.loaded_rows,
             loaded_pointers=tiles.loaded_pointers,
-            symbols=tiles.symbols if self.machine.decoder is not None else 0,
-            bursts_read=bursts_of(tiles.address, tiles.size, dram.burst_bytes) + bursts_of(*inputs, dram.burst_bytes),
-            bursts_written=bursts_of(*outputs, dram.burst_bytes),
+            symbols=tiles.symbols,
+            code_tables=tiles.code_tables,
+            table_symbols=tiles.table_symbols,
+            bursts_read=totals.bursts_read + bursts_of(tiles.address, tiles.size, dram.burst_bytes),
         )
 
 
@@ -189,7 +199,7 @@ def lower(layer: QuantisedLayer, machine: Architecture, *, first: bool = False, 
     work = PE_VARIANTS[array.kind].work(layer.form, machine, node.name)
     pointers = pointers_of(work.entries)
     per_row = entries_per_row(machine)
-    tiles, starts = _tile(layer, machine, work, pointers) if machine.dram is not None else (None, np.zeros(1, dtype=np.int64))
+    tiles, starts = _tile(layer, machine, work, pointers) if machine.streams_weights else (None, np.zeros(1, dtype=np.int64))
     of_column = tiles.tile_of_column if tiles is not None else np.zeros(node.inputs, dtype=np.int64)
     sums = [part.sum(axis=0) for part in (work.entries, work.fillers, work.additions)]
     touched = rows_touched(pointers, of_column, starts, per_row)
@@ -209,13 +219,13 @@ def lower(layer: QuantisedLayer, machine: Architecture, *, first: bool = False, 
 
 
 def lower_model(model: CompressedModel, machine: Architecture, progress: Progress = silent) -> tuple[LoweredLayer, ...]:
-    """Prepare every layer; without DRAM the weights of all layers must fit on chip together."""
+    """Prepare every layer; unless DRAM holds them, the weights of all layers must fit on chip together."""
     count = len(model.layers)
     lowered = []
     for index, layer in enumerate(model.layers):
         lowered.append(lower(layer, machine, first=index == 0, last=index == count - 1))
         progress("prepare", index + 1, count)
-    if machine.dram is None:
+    if not machine.streams_weights:
         _check_memories(lowered, machine)
     return tuple(lowered)
 
@@ -242,6 +252,8 @@ def _tile(layer: QuantisedLayer, machine: Architecture, work: Work, pointers: In
         symbols=int(symbols.sum()),
         loaded_rows=int(rows_of_tiles(pointers, starts, entries_per_row(machine)).sum()),
         loaded_pointers=machine.array.pes * (node.inputs + len(starts)) if has_pointers else 0,
+        code_tables=traffic.tables,
+        table_symbols=traffic.table_symbols,
     )
     return tiles, starts
 
@@ -253,7 +265,8 @@ def _check_node(layer: QuantisedLayer, machine: Architecture) -> None:
         raise UnsupportedProgram(path="array.local_rows", rule=f"at least {local} for {node.name} (or more PEs)", value=array.local_rows)
     for path, width, have in (
         ("array.activation_bits", max(node.input_format.width, node.output_format.width), array.activation_bits),
-        ("array.accumulator_bits", node.accumulator_format.width, array.accumulator_bits),
+        ("array.accumulator_bits", max(node.accumulator_format.width, node.bias_format.width), array.accumulator_bits),
+        ("array.weight_bits", layer.scale_format.width if layer.scale_format is not None else 1, array.weight_bits),
     ):
         if width > have:
             raise UnsupportedProgram(path=path, rule=f"at least {width} for {node.name}", value=have)
@@ -264,13 +277,13 @@ def _check_node(layer: QuantisedLayer, machine: Architecture) -> None:
 
 
 def _check_memories(lowered: list[LoweredLayer], machine: Architecture) -> None:
-    """Check the fullest PE: tiles (with DRAM, in ``buffers`` slots) or whole layers (without)."""
-    slots = machine.dram.buffers if machine.dram is not None else 1
+    """Check the fullest PE: tiles (in ``buffers`` slots) where DRAM holds the weights, else whole layers."""
+    slots = machine.dram.buffers if machine.dram is not None and machine.streams_weights else 1
     names = ", ".join(part.layer.node.name for part in lowered)
     rows = sum(part.memory_rows for part in lowered) * slots
     need = -(-rows * machine.weights.width_bits // BITS_PER_BYTE)
     if need > machine.weights.bytes:
-        rule = f"at least {need} a PE for the weights of {names} (or use more PEs, or a machine with DRAM)"
+        rule = f"at least {need} a PE for the weights of {names} (or use more PEs, or a machine that streams weights)"
         raise UnsupportedProgram(path="weights.bytes", rule=rule, value=machine.weights.bytes)
     pointers = sum(part.memory_pointers for part in lowered) * slots
     need = -(-pointers * machine.pointers.width_bits // BITS_PER_BYTE)

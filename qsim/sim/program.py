@@ -24,10 +24,10 @@ ServiceArray = npt.NDArray[np.uint32]
 class Fetch:
     """What a layer moves over the DRAM channel.
 
-    ``item_tile`` [N], never falling: the tile that holds the weights of each item. ``tile_address``, ``tile_bytes`` [T]: the
-    request of each tile. ``tile_decode`` [T]: cycles of the entropy decoder for each tile, all 0 without a decoder.
-    ``input_address``, ``input_bytes``: the requests that bring the layer's input (empty unless it comes from DRAM),
-    ``output_address``, ``output_bytes``: those that write its output.
+    ``item_tile`` [N], never falling: the tile that holds the weights of each item, empty where all weights are on chip and T is 0.
+    ``tile_address``, ``tile_bytes`` [T]: the request of each tile. ``tile_decode`` [T]: cycles of the entropy decoder for each
+    tile, all 0 without a decoder. ``input_address``, ``input_bytes``: the requests that bring the layer's input (empty unless it
+    comes from DRAM), ``output_address``, ``output_bytes``: those that write its output.
     """
 
     dram: Dram
@@ -99,7 +99,7 @@ class Program:
         if self.scan_tail < 0 or self.drain_rows < 0:
             raise FieldError(path="program", rule="of non-negative scan_tail and drain_rows", value=(self.scan_tail, self.drain_rows))
         if self.fetch is not None:
-            check_shape(self.fetch.item_tile, (self.items,), "fetch.item_tile")
+            check_shape(self.fetch.item_tile, (self.items if self.fetch.tiles else 0,), "fetch.item_tile")
 
     @property
     def items(self) -> int:

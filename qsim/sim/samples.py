@@ -13,7 +13,7 @@ from qsim.sim.program import Fetch, Program
 
 
 def sample_programs() -> Iterator[Program]:
-    """Yield two small programs, without and with DRAM, that together reach every kernel."""
+    """Yield two small programs, without and with tiles from DRAM, that together reach every kernel."""
     rng = np.random.default_rng(0)
     yield random_program(rng, with_memory=False)
     yield random_program(rng, with_memory=True)
@@ -44,15 +44,17 @@ def random_program(rng: np.random.Generator, *, with_memory: bool) -> Program:
 
 
 def random_fetch(rng: np.random.Generator, items: int) -> Fetch:
-    """Return random requests for ``items`` items: tiles without items anywhere, slow and fast channels, with and without decoder."""
-    tiles = int(rng.integers(1, 10))
+    """Return random requests for ``items`` items: no tiles at all, tiles without items anywhere, slow and fast channels, with and without
+    decoder.
+    """
+    tiles = int(rng.integers(0, 10))
     size = rng.integers(1, int(rng.choice([8, 60, 300])), tiles)
     outputs = int(rng.integers(0, 4))
     inputs = int(rng.integers(0, 5))
     decode = rng.integers(0, int(rng.choice([3, 40])), tiles) * int(rng.integers(0, 2))
     return Fetch(
         dram=random_dram(rng),
-        item_tile=np.sort(rng.integers(0, tiles, items)),
+        item_tile=np.sort(rng.integers(0, tiles, items)) if tiles else np.zeros(0, dtype=np.int64),
         tile_address=_addresses(size),
         tile_bytes=size,
         tile_decode=decode,

@@ -88,7 +88,8 @@ def _ready(program: Program, simulated: Simulated) -> tuple[IntArray, int]:
         return np.zeros(program.items, dtype=np.int64), 0
     transfers = simulated.transfers
     inputs = int(transfers.input_end[-1]) if transfers.input_end.size else 0
-    return transfers.tile_ready[program.fetch.item_tile], inputs
+    weights = transfers.tile_ready[program.fetch.item_tile] if program.fetch.tiles else np.zeros(program.items, dtype=np.int64)
+    return weights, inputs
 
 
 def _pe(unit: str, start: IntArray, end: IntArray) -> list[Span]:

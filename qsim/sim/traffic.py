@@ -21,7 +21,7 @@ from qsim.arch.architecture import Architecture, PEKind
 from qsim.encode.interleave import interleave
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
-from qsim.formats.huffman import MAX_ALPHABET, MAX_LENGTH, CanonicalHuffman
+from qsim.formats.huffman import MAX_ALPHABET, CanonicalHuffman
 from qsim.formats.layer import Form, ScalarCoded
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.pe.work import Work
@@ -29,11 +29,15 @@ from qsim.sim.pe.work import Work
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColumnTraffic:
-    """``bits`` [cols] and ``symbols`` [cols] of each column in DRAM, and the bits of the code tables."""
+    """``bits`` [cols] and ``symbols`` [cols] of each column in DRAM; the bits of the code tables, how many tables there are and
+    how many symbols they hold together.
+    """
 
     bits: IntArray
     symbols: IntArray
-    table_bits: int
+    table_bits: int = 0
+    tables: int = 0
+    table_symbols: int = 0
 
 
 def column_traffic(form: Form, work: Work, machine: Architecture, layer: str) -> ColumnTraffic:
@@ -43,27 +47,32 @@ def column_traffic(form: Form, work: Work, machine: Architecture, layer: str) ->
     bits = work.entries.sum(axis=0) * machine.array.entry_bits
     if PE_VARIANTS[machine.array.kind].pointers:
         bits = bits + machine.array.pes * machine.pointers.width_bits
-    return ColumnTraffic(bits=bits, symbols=np.zeros_like(bits), table_bits=0)
+    return ColumnTraffic(bits=bits, symbols=np.zeros_like(bits))
 
 
 def _coded(form: Form, machine: Architecture, layer: str) -> ColumnTraffic:
-    streams = _symbols(form, machine)
-    total = ColumnTraffic(bits=np.zeros(form.cols, dtype=np.int64), symbols=np.zeros(form.cols, dtype=np.int64), table_bits=0)
-    for symbols, column, alphabet in streams:
+    assert machine.decoder is not None
+    total = ColumnTraffic(bits=np.zeros(form.cols, dtype=np.int64), symbols=np.zeros(form.cols, dtype=np.int64))
+    for symbols, column, alphabet in _symbols(form, machine):
         lengths, table = _lengths(symbols, alphabet, machine, layer)
         bits = np.bincount(column, lengths[symbols], minlength=form.cols).astype(np.int64)
         total = ColumnTraffic(
             bits=total.bits + bits,
             symbols=total.symbols + np.bincount(column, minlength=form.cols),
             table_bits=total.table_bits + table,
+            tables=total.tables + 1,
+            table_symbols=total.table_symbols + int(np.count_nonzero(lengths)),
         )
+    if total.table_symbols > machine.decoder.table_symbols:
+        rule = f"at least {total.table_symbols}, the symbols in the codes of {layer}"
+        raise UnsupportedProgram(path="decoder.table_symbols", rule=rule, value=machine.decoder.table_symbols)
     return total
 
 
 def _lengths(symbols: IntArray, alphabet: int, machine: Architecture, layer: str) -> tuple[IntArray, int]:
     assert machine.decoder is not None
     counts = np.bincount(symbols, minlength=alphabet)
-    limit = min(machine.decoder.max_code_bits, MAX_LENGTH)
+    limit = machine.decoder.max_code_bits
     occurring = int(np.count_nonzero(counts))
     if occurring > 1 << limit or alphabet > MAX_ALPHABET:
         rule = f"enough for the {occurring} symbols of {layer}"

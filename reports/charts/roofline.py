@@ -99,7 +99,7 @@ def _point(machine: Machine, layer: LayerView) -> Row:
         "intensity": intensity,
         "rate": layer.macs_per_second / GIGA,
         "roof": f"{100 * layer.macs_per_second / min(roofs):.0f} %" if roofs else "unknown share",
-        "memory": "DRAM" if layer.dram_bytes else "weight SRAM",
+        "memory": "DRAM" if "dram_bits_per_cycle" in machine.run.peak else "weight SRAM",
     }
 
 

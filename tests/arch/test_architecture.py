@@ -1,5 +1,6 @@
 """Is every machine description possible, and is every impossible one refused with the field to change?"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from qsim.arch.architecture import ArbiterPolicy, Architecture, PEKind
 from qsim.arch.presets import EIE, LPDDR3_1600_AT_800_MHZ, MACHINES
 from qsim.arch.timing import TIMINGS, Timing
 from qsim.errors import FieldError, MachineError
+from qsim.run import COMPARABLE
 
 
 def test_eie_is_the_published_machine() -> None:
@@ -32,12 +34,36 @@ def test_the_dram_numbers_follow_from_the_standard() -> None:
 
 
 def test_comparable_machines_differ_only_in_what_is_compared() -> None:
-    names = ("dense-16b-dram", "codebook-dram", "sparse-huffman-dram", "sparse-sram", "pvq-sram")
-    found = [MACHINES[name] for name in names]
+    found = [MACHINES[name] for name in COMPARABLE]
+    assert len(found) == 6
     assert {(m.clock_hz, m.node_nm, m.array.pes, m.array.queue, m.activations, m.scan.row_width) for m in found} == {
         (EIE.clock_hz, EIE.node_nm, 64, EIE.array.queue, EIE.activations, 4)
     }
     assert len({m.hash for m in MACHINES.values()}) == len(MACHINES)
+
+
+def test_comparable_machines_have_one_boundary() -> None:
+    # Input from and output to the same channel; what differs of it is only whether the weights stream over it too.
+    for machine in (MACHINES[name] for name in COMPARABLE):
+        assert machine.dram is not None
+        assert replace(machine.dram, holds_weights=True) == LPDDR3_1600_AT_800_MHZ
+        assert machine.streams_weights == machine.name.endswith("-dram")
+        assert machine.weights.bytes == (1024 if machine.streams_weights else EIE.weights.bytes)
+
+
+def test_the_dense_control_differs_from_each_neighbour_in_one_thing() -> None:
+    control = MACHINES["dense-16b-sram"]
+    streamed = MACHINES["dense-16b-dram"].replace("weights.bytes", EIE.weights.bytes).replace("dram.holds_weights", False)
+    assert control.hash == streamed.hash
+    sparse = MACHINES["sparse-sram"].replace("array.kind", "dense").replace("scan.skip_zeros", False)
+    assert control.hash == sparse.hash
+
+
+def test_the_width_of_the_activation_memory_follows_from_the_scan() -> None:
+    assert EIE.activation_row_bits == 64
+    assert EIE.replace("scan.row_width", 2).replace("array.activation_bits", 8).activation_row_bits == 16
+    with pytest.raises(MachineError, match=r"activations\.width_bits must be an existing field"):
+        EIE.replace("activations.width_bits", 64)
 
 
 @pytest.mark.parametrize("pes", [1, 2, 4, 8, 16])
@@ -90,8 +116,11 @@ def test_replace_changes_one_field_and_the_hash() -> None:
         ("dram.row_bytes", 4095, r"dram\.row_bytes must be a multiple of burst_bytes, not 4095"),
         ("dram.refresh_interval", 137, r"dram\.refresh_interval must be greater than .* or no burst ever fits, not 137"),
         ("decoder.symbols_per_cycle", 0, r"decoder\.symbols_per_cycle must be 1 to .*, not 0"),
-        ("decoder.max_code_bits", 17, r"decoder\.max_code_bits must be 1 to 16, not 17"),
+        ("decoder.max_code_bits", 16, r"decoder\.max_code_bits must be 1 to 15, not 16"),
+        ("decoder.table_symbols", 0, r"decoder\.table_symbols must be 1 to .*, not 0"),
         ("dram", None, r"decoder must be absent without dram"),
+        ("dram.holds_weights", False, r"decoder must be absent without dram that holds the weights"),
+        ("activations.bytes", 0, r"activations\.bytes must be 1 to .*, not 0"),
     ],
 )
 def test_impossible_machines_are_refused(path: str, value: Any, message: str) -> None:

@@ -33,6 +33,10 @@ def test_the_random_programs_reach_every_corner() -> None:
     assert {program.queue.depth for program in found} >= {1, 40}
     assert any(program.queue.depth > program.items > 0 for program in found)
     assert any(program.items == 0 and program.fetch is not None for program in found)
+    without_tiles = [program for program in found if program.fetch is not None and not program.fetch.tiles]
+    assert len(without_tiles) > 50
+    assert any(program.items == 0 for program in without_tiles)
+    assert any(program.items and len(program.fetch.input_bytes) for program in without_tiles if program.fetch is not None)
     assert any(program.pes == 1 for program in found)
     assert len({fetch.dram.policy for fetch in fetches}) == 3
     assert {fetch.dram.buffers for fetch in fetches} == {1, 2, 3}
@@ -51,7 +55,7 @@ def test_the_random_programs_reach_every_corner() -> None:
     assert min(reasons.values()) > 100
 
 
-@pytest.mark.parametrize("name", ["sparse-huffman-dram", "sparse-sram", "sparse-rtl-4"])
+@pytest.mark.parametrize("name", ["sparse-huffman-dram", "sparse-sram", "dense-16b-sram", "sparse-rtl-4"])
 def test_engines_agree_on_a_whole_model(name: str) -> None:
     model = random_model(sizes=(120, 90, 40, 10), densities=(0.1, 0.1, 0.3))
     inputs = np.where(np.random.default_rng(1).random((2, 120)) < 0.3, 77, 0)

@@ -111,6 +111,39 @@ def test_double_buffered_tiles(engine: Engine) -> None:
     assert (weights.unit, weights.stalled[Stall.CHANNEL_BUSY]) == ("dram.weights", 0)
 
 
+def test_activations_alone_use_the_channel_where_weights_are_on_chip(engine: Engine) -> None:
+    # No tiles. Input 8 bytes at 4096 (row 128, bank 0): granted in 1, ends in 1 + 3 + 4 + 2 = 10, when the first item is handed over.
+    # item  A   B   I   leave
+    # 0    10  11  12  14
+    # 1    11  12  14  16
+    # E = 16 + 4, drained 20 + 1 + 1 + 3 = 25; the write, to the same row, is granted in 26 and ends in 26 + 3 + 2.
+    found = engine(program([[2, 2]], fetch=fetch_of([], [], inputs=1, outputs=1)))
+    assert times(found).broadcast.tolist() == [10, 11]
+    assert times(found).leave.tolist() == [[14, 16]]
+    assert (found.transfers.input_grant.tolist(), found.transfers.input_end.tolist()) == ([1], [10])
+    assert (found.transfers.output_grant.tolist(), found.transfers.output_end.tolist()) == ([26], [31])
+    assert (found.barrier, found.drained, found.cycles) == (20, 25, 31)
+    assert (found.events["row_misses"], found.events["row_hits"]) == (1, 1)
+    accounts = {unit.unit: unit for unit in found.units}
+    assert set(accounts) == {"scan", "pe.0", "drain", "dram", "dram.weights", "dram.activations"}
+    assert dict(accounts["scan"].stalled) == {Stall.WEIGHTS_PENDING: 0, Stall.ACTIVATIONS_PENDING: 8, Stall.QUEUE_FULL: 0}
+    assert (accounts["dram"].busy, accounts["dram"].stalled[Stall.BUFFER_FULL]) == (9 + 5, 0)
+    assert (accounts["dram.weights"].busy, accounts["dram.weights"].idle) == (0, 31)
+    assert accounts["dram.activations"].busy == 9 + 5
+
+
+def test_an_all_zero_input_waits_for_the_channel_too(engine: Engine) -> None:
+    # Scan end 2 - 1 + 5 = 6, but the input comes in 10: the barrier waits for it.
+    found = engine(program([[]], tail=5, rows=3, fetch=fetch_of([], [], inputs=1)))
+    assert (found.scan_end, found.barrier, found.cycles) == (6, 10, 10 + 1 + 3 + 3)
+
+
+def test_a_middle_layer_does_not_notice_an_unused_channel(engine: Engine) -> None:
+    with_channel, without = engine(program([[4] * 4], depth=1, fetch=fetch_of([], []))), engine(program([[4] * 4], depth=1))
+    assert with_channel.cycles == without.cycles
+    assert times(with_channel).broadcast.tolist() == times(without).broadcast.tolist()
+
+
 def test_the_decoder_stands_between_channel_and_slot(engine: Engine) -> None:
     # As above but decoding takes 7 cycles: tile 0 ready 17, tile 1 fetched 15, decoder free 17, ready 24.
     found = engine(program([[1, 1]], fetch=fetch_of([0, 1], [8, 8], decode=[7, 7])))

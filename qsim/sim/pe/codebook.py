@@ -46,4 +46,4 @@ def actions(totals: Totals, array: Array) -> dict[Access, int]:
     return look_up(totals.entries, array) | multiply(totals.entries, array) | accumulate(totals.additions, array)
 
 
-VARIANT = PEVariant(work=work, actions=actions, pointers=False, scales=False)
+VARIANT = PEVariant(work=work, actions=actions, pointers=False, codebook=True, scales=False)

@@ -32,4 +32,4 @@ def actions(totals: Totals, array: Array) -> dict[Access, int]:
     return multiply(totals.entries, array) | accumulate(totals.additions, array)
 
 
-VARIANT = PEVariant(work=work, actions=actions, pointers=False, scales=False)
+VARIANT = PEVariant(work=work, actions=actions, pointers=False, codebook=False, scales=False)

@@ -35,4 +35,4 @@ def actions(totals: Totals, array: Array) -> dict[Access, int]:
     return address(totals.entries, array) | accumulate(totals.additions, array)
 
 
-VARIANT = PEVariant(work=work, actions=actions, pointers=True, scales=True)
+VARIANT = PEVariant(work=work, actions=actions, pointers=True, codebook=False, scales=True)

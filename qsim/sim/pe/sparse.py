@@ -29,4 +29,4 @@ def actions(totals: Totals, array: Array) -> dict[Access, int]:
     return address(count, array) | look_up(count, array) | multiply(count, array) | accumulate(totals.additions, array)
 
 
-VARIANT = PEVariant(work=work, actions=actions, pointers=True, scales=False)
+VARIANT = PEVariant(work=work, actions=actions, pointers=True, codebook=True, scales=False)

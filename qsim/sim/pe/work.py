@@ -4,11 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qsim.actions import Access, Action
-from qsim.arch.architecture import Architecture, Array
+from qsim.arch.architecture import REGISTER_FILE_WORDS, Architecture, Array
 from qsim.formats.fixed import IntArray
 from qsim.formats.layer import Form
-
-REGISTER_FILE_WORDS = 64  # EIE keeps 64 accumulators a PE in a register file; what is larger is built as SRAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,12 +40,13 @@ class PEVariant:
     """One PE: ``work`` refuses forms that it cannot run; ``actions`` counts what the PEs do for the columns of ``Totals``.
 
     ``pointers``: whether a column's place is read from the pointer memory (else every column has the same length and a counter is enough).
-    ``scales``: whether the drain multiplies.
+    ``codebook``: whether each PE has a table of weight values. ``scales``: whether the drain multiplies.
     """
 
     work: Callable[[Form, Architecture, str], Work]
     actions: Callable[[Totals, Array], dict[Access, int]]
     pointers: bool
+    codebook: bool
     scales: bool
 
 
@@ -80,7 +79,12 @@ def multiply(count: int, array: Array) -> dict[Access, int]:
 
 def look_up(count: int, array: Array) -> dict[Access, int]:
     """Return the actions of ``count`` reads of the codebook."""
-    return {storage("codebook", 1 << array.code_bits, array.weight_bits)[0]: count}
+    return {codebook_storage(array)[0]: count}
+
+
+def codebook_storage(array: Array) -> tuple[Access, Access]:
+    """Return the read and the write of the codebook of a PE."""
+    return storage("codebook", 1 << array.code_bits, array.weight_bits)
 
 
 def address(count: int, array: Array) -> dict[Access, int]:
