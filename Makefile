@@ -9,7 +9,7 @@ OUT    ?= out
 # One OpenMP thread: two of them on a busy machine spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports format bench synth train test-slow coverage clean
+.PHONY: help setup demo test check lint types imports format bench synth train test-slow coverage clean formal
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -71,6 +71,9 @@ synth: $(READY) ## synthesis, place and route of the larger arrays, with the fre
 
 train: $(READY) ## rebuild the shipped float checkpoint from its seed
 	$(BIN)/qsim train lenet-300-100 --out workloads/data/lenet_300_100.safetensors
+
+formal: $(READY) ## prove the stream components of the RTL (two minutes)
+	$(BIN)/python -m rtl.formal
 
 clean: ## remove everything that was made, the environment included
 	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
