@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsim.actions import Access, Action
-from qsim.energy.account import MemoryInstance, account
+from qsim.arch.presets import MACHINES
+from qsim.energy.account import MemoryInstance, account, memories_of
 from qsim.energy.loader import load_technology
 from qsim.errors import FieldError, TechnologyError
 from qsim.results import ActionCount, LayerResult
@@ -51,6 +52,47 @@ def test_leakage_is_power_times_time() -> None:
     energy = account(layers, load_technology("cacti-45nm"), clock_hz=800e6, memories=memories)
     assert energy.leakage_pj == pytest.approx(64 * 0.000255 * 25.0)
     assert energy.total_pj == energy.leakage_pj
+
+
+@pytest.mark.parametrize(
+    ("name", "memories"),
+    [
+        # Per PE 1 KB of tiles, 2 KB of activations, pointers in two banks of 16 KB; one decoder of 512 symbols of 16 bits; registers else.
+        (
+            "sparse-huffman-dram",
+            [("weights", 1024, 64, 64), ("activations", 2048, 64, 64), ("pointers", 16384, 16, 128), ("decoder", 1024, 16, 1)],
+        ),
+        ("dense-16b-sram", [("weights", 131072, 64, 64), ("activations", 2048, 64, 64)]),
+        # 512 accumulators and as many biases of 32 bits are too many for registers.
+        (
+            "sparse-rtl-1",
+            [
+                ("weights", 65536, 64, 1),
+                ("activations", 4096, 64, 1),
+                ("pointers", 2048, 16, 2),
+                ("accumulators", 2048, 32, 1),
+                ("drain", 2048, 32, 1),
+            ],
+        ),
+    ],
+)
+def test_the_memories_of_a_machine_by_hand(name: str, memories: list[tuple[str, int, int, int]]) -> None:
+    found = memories_of(MACHINES[name])
+    assert [(memory.name, memory.capacity_bytes, memory.width_bits, memory.instances) for memory in found] == memories
+    technology = load_technology("cacti-45nm")
+    energy = account(((layer("a", 800, {}),),), technology, clock_hz=800e6, memories=found)
+    power = sum(count * (technology.leakage_mw(size, width) or 0.0) for _, size, width, count in memories)
+    assert energy.leakage_pj == pytest.approx(power * 1000.0)  # 800 cycles at 800 MHz are 1000 ns
+
+
+def test_a_large_codebook_and_row_scales_leak() -> None:
+    large = MACHINES["codebook-dram"].replace("array.code_bits", 8)
+    assert ("codebook", 512, 16, 64) in [(m.name, m.capacity_bytes, m.width_bits, m.instances) for m in memories_of(large)]
+    scales = MACHINES["pvq-sram"].replace("array.local_rows", 100)
+    found = [(m.name, m.capacity_bytes, m.width_bits, m.instances) for m in memories_of(scales) if m.name == "drain"]
+    assert found == [("drain", 400, 32, 64), ("drain", 200, 16, 64)]
+    lanes = MACHINES["sparse-huffman-dram"].replace("decoder.symbols_per_cycle", 4)
+    assert memories_of(lanes)[-1].instances == 4
 
 
 def test_an_access_absent_for_one_input_counts_as_zero_there() -> None:

@@ -2,6 +2,9 @@
 conservation laws on random ones.
 """
 
+from collections import Counter
+from heapq import heapify, heappop, heappush
+
 import numpy as np
 import pytest
 
@@ -108,6 +111,34 @@ def test_counts_follow_from_the_weights(kind: PEKind) -> None:
     assert count(result, "queue", Action.REGISTER_WRITE) == 2 * len(active)
 
 
+def huffman_bits(symbols: list[int]) -> int:
+    """Bits of the symbols under an optimal code: the sum of all merged weights."""
+    heap = list(Counter(symbols).values())
+    heapify(heap)
+    total = heap[0] if len(heap) == 1 else 0
+    while len(heap) > 1:
+        merged = heappop(heap) + heappop(heap)
+        total += merged
+        heappush(heap, merged)
+    return total
+
+
+def streams_of(form: ScalarCoded, run: int = 16) -> tuple[list[int], list[int], list[int]]:
+    """Codes, gaps and entries a column in the order of columns and rows, written without the encoder; a filler has code -1."""
+    codes, gaps, counts = [], [], []
+    weights = form.reconstruct()
+    for column in range(form.cols):
+        before, start = 0, len(codes)
+        for row in np.flatnonzero(weights[:, column]).tolist():
+            while row - before >= run:
+                codes, gaps, before = [*codes, -1], [*gaps, run - 1], before + run
+            codes.append(int(form.codes[row, column]))
+            gaps.append(row - before)
+            before = row + 1
+        counts.append(len(codes) - start)
+    return codes, gaps, counts
+
+
 @pytest.mark.parametrize("name", ["dense-16b-dram", "codebook-dram", "sparse-huffman-dram"])
 def test_everything_that_is_fetched_is_counted(name: str) -> None:
     machine = MACHINES[name]
@@ -116,23 +147,58 @@ def test_everything_that_is_fetched_is_counted(name: str) -> None:
     layer = layer_of(kind, rows=rows, cols=cols, density=0.1)
     lowered = lower(layer, machine, first=True, last=True)
     result = simulate_layer(lowered, np.where(RNG.random(cols) < 0.5, 3, 0))
-    assert lowered.tiles is not None and machine.dram is not None
+    assert machine.dram is not None
     read, written = count(result, "dram", Action.DRAM_READ), count(result, "dram", Action.DRAM_WRITE)
     burst = machine.dram.burst_bytes
     assert (read + written) * burst == result.events["dram_bytes"]
     assert result.events["row_hits"] + result.events["row_misses"] == read + written
     assert written == -(-rows * 2 // burst)
-    weights = read * burst - cols * 2
-    if name == "dense-16b-dram":
-        assert rows * cols * 2 <= weights <= rows * cols * 2 + rows + burst * (len(lowered.tiles.size) + 1)
-        assert count(result, "weights", Action.SRAM_WRITE) * 4 >= rows * cols
+    weights = read - -(-cols * 2 // burst)
+    biases = rows * layer.node.bias_format.width
     if name == "sparse-huffman-dram":
-        entries = np.count_nonzero(layer.form.reconstruct())
-        assert weights < rows * cols * 0.2
-        assert result.events["decoded_symbols"] >= 2 * entries + cols
+        assert isinstance(layer.form, ScalarCoded)
+        streams = streams_of(layer.form)
+        bits = sum(huffman_bits(stream) for stream in streams) + 16 * 16 + biases
+        # A length in a code table takes 1 to 7 bits; a tile fills up its last byte and burst.
+        tables = 16 + 16 + max(streams[2]) + 1
+        tiles = result.events["tiles"]
+        assert -(-(bits + tables) // (8 * burst)) <= weights <= -(-(bits + 7 * tables) // (8 * burst)) + tiles
+        assert result.events["decoded_symbols"] == sum(len(stream) for stream in streams)
         assert count(result, "decoder", Action.SRAM_READ) == result.events["decoded_symbols"]
-    else:
-        assert result.events["columns"] == cols, "dense order sends zeros too"
+        return
+    # Whole columns, as many as fit 4 KB; the first tile brings biases and codebook as well; bursts are whole.
+    width, extra = (16, biases) if name == "dense-16b-dram" else (4, biases + 16 * 16)
+    of_tile = [min(4096 * 8 // (rows * width), cols - at) for at in range(0, cols, 4096 * 8 // (rows * width))]
+    bits_of_tile = [columns * rows * width + extra * (at == 0) for at, columns in enumerate(of_tile)]
+    assert weights == sum(-(-bits // (8 * burst)) for bits in bits_of_tile)
+    assert result.events["tiles"] == len(of_tile)
+    # Each tile starts a row of the weight memory in each PE.
+    local = [len(range(pe, rows, 64)) for pe in range(64)]
+    assert count(result, "weights", Action.SRAM_WRITE) == sum(-(-own * columns * width // 64) for own in local for columns in of_tile)
+    assert result.events["columns"] == cols, "dense order sends zeros too"
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_tables_that_come_with_the_weights_are_written_once(lanes: int) -> None:
+    machine = MACHINES["sparse-huffman-dram"].replace("decoder.symbols_per_cycle", lanes)
+    layer = layer_of("scalar_coded", rows=100, cols=30)
+    assert isinstance(layer.form, ScalarCoded)
+    result = simulate_layer(lower(layer, machine), np.ones(30, dtype=np.int64))
+    # 16 words of codebook in each of 64 PEs, a bias a row; in each lane 12 lengths of 3 codes and the symbols that occur.
+    assert count(result, "codebook", Action.REGISTER_WRITE) == 16 * 64
+    assert count(result, "drain", Action.REGISTER_WRITE) == 100
+    assert count(result, "decoder", Action.REGISTER_WRITE) == 3 * 12 * lanes
+    assert count(result, "decoder", Action.SRAM_WRITE) == sum(len(set(stream)) for stream in streams_of(layer.form)) * lanes
+    on_chip = simulate_layer(lower(layer, MACHINES["sparse-sram"]), np.ones(30, dtype=np.int64))
+    assert not any(entry.access.unit in ("codebook", "drain") and "write" in entry.access.action for entry in on_chip.counts)
+    assert not count(on_chip, "dram", Action.DRAM_READ)
+
+
+def test_row_scales_that_come_with_the_weights_are_written_once() -> None:
+    machine = MACHINES["pvq-sram"].replace("dram.holds_weights", True)
+    result = simulate_layer(lower(layer_of("pyramid", rows=100, cols=30), machine), np.ones(30, dtype=np.int64))
+    written = {e.access.width_bits: e.count for e in result.counts if e.access.unit == "drain" and e.access.action is Action.REGISTER_WRITE}
+    assert written == {32: 100, 16: 100}  # biases as wide as accumulators, scales as weights
 
 
 def test_columns_that_share_a_row_and_rows_that_a_column_spans() -> None:
@@ -174,6 +240,11 @@ def test_scan_rows() -> None:
         ("dense", small(PEKind.DENSE, array__local_rows=5), r"array\.local_rows must be at least 6 for fc \(or more PEs\), not 5"),
         ("dense", small(PEKind.DENSE, array__activation_bits=8), r"array\.activation_bits must be at least 16 for fc, not 8"),
         ("dense", small(PEKind.DENSE, array__accumulator_bits=24), r"array\.accumulator_bits must be at least 32 for fc, not 24"),
+        (
+            "pyramid",
+            small(PEKind.PVQ, array__weight_bits=15),
+            r"array\.weight_bits must be at least 16 for fc, not 15",
+        ),
         ("dense", small(PEKind.DENSE, weights__bytes=119), r"weights\.bytes must be at least 120 a PE for the weights of fc .*, not 119"),
         (
             "dense",
@@ -219,6 +290,12 @@ def test_a_decoder_needs_codes_that_fit_it() -> None:
         lower(layer_of("dense"), machine.replace("array.kind", "dense"))
     with pytest.raises(UnsupportedProgram, match=r"decoder\.max_code_bits must be enough for the \d+ symbols of fc, not 1"):
         lower(layer_of("scalar_coded"), machine.replace("decoder.max_code_bits", 1))
+    layer = layer_of("scalar_coded")
+    assert isinstance(layer.form, ScalarCoded)
+    symbols = sum(len(set(stream)) for stream in streams_of(layer.form))
+    assert lower(layer, machine.replace("decoder.table_symbols", symbols))
+    with pytest.raises(UnsupportedProgram, match=rf"decoder\.table_symbols must be at least {symbols}, the symbols in the codes of fc"):
+        lower(layer, machine.replace("decoder.table_symbols", symbols - 1))
 
 
 def test_coded_indices_take_their_entropy() -> None:
