@@ -9,17 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qsim.compress.pipeline import compress
+from qsim.compress.recipe import parse_recipe
+from qsim.encode.layers import encode_layer
 from qsim.errors import FileFormatError
 from qsim.formats.coding import encode_form
 from qsim.formats.fixed import FixedFormat
 from qsim.formats.huffman import CanonicalHuffman
 from qsim.formats.layer import CompressedLayer, ScalarCoded, StreamKind
 from qsim.formats.symbols import EncodeOptions
+from qsim.model.compressed import CompressedModel
 from rtl.emit import emit
 from rtl.huffman import HuffmanDecoder, HuffmanError, table_words
 from rtl.toolchain import build_model, run_bench
 from tests.rtl import decoders
 from tests.rtl.streams_of_bits import Case, random_code
+from tests.rtl.test_network import RECIPE
+from workloads.lenet_300_100 import WORKLOAD
+from workloads.mnist import load_mnist
+from workloads.weights import load_weights
 
 TOP = "decoders"
 
@@ -151,3 +159,18 @@ def test_a_code_that_is_too_long_is_refused() -> None:
     code = CanonicalHuffman.from_counts([1, 1, 2, 4])
     with pytest.raises(ValueError, match="code must have at most 2 bits, not 3"):
         table_words(code, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.rtl
+def test_every_stream_of_a_real_file(model: Path, tmp_path: Path) -> None:
+    """LeNet-300-100, pruned and quantised: each weight and gap stream, byte for byte as it stands in its ``.qsz``."""
+    network = compress(parse_recipe(RECIPE), WORKLOAD, load_weights(WORKLOAD), load_mnist())
+    path = tmp_path / "network.qsz"
+    network.save(path)
+    layers = [encode_layer(layer) for layer in CompressedModel.load(path).layers]
+    payload = path.read_bytes()
+    assert all(stream.payload in payload for layer in layers for stream in layer.streams)
+    cases = [case for layer in layers for case in streams_of(layer) if case.unit == "wide"]
+    assert len(cases) == 6
+    run(cases, model, tmp_path)

@@ -1,0 +1,171 @@
+"""The components under proof, built small, each with its rules around it."""
+
+from collections.abc import Callable
+from types import ModuleType
+
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, ResetSignal, Signal, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from qsim.formats.pvq import count_points, point_of
+from rtl.formal.rules import Followed, assert_soon, assume_stable
+from rtl.load import Unit
+from rtl.parameters import ArrayParameters
+
+ITEM = 3  # bits of an item: enough to tell it from its neighbours
+Rules = Callable[[Module, wiring.Component, Signal], None]
+
+
+class Harness(wiring.Component):
+    """A component in an environment that may do all that a stream's contract allows; ``choose`` picks the item to follow."""
+
+    def __init__(self, unit: wiring.Component, rules: Rules) -> None:
+        self.inner = unit
+        self.rules = rules
+        super().__init__({"unit": Out(unit.signature), "choose": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect the component to the ports and add the rules."""
+        m = Module()
+        m.submodules.inner = self.inner
+        connect(m, flipped(self.unit), self.inner)
+        m.d.comb += Assume(~ResetSignal())
+        self.rules(m, self.inner, self.choose)
+        return m
+
+
+def taken(port: stream.Interface) -> Value:
+    """Return whether an item is handed over."""
+    return port.valid & port.ready
+
+
+def queue(source: ModuleType, depth: int) -> Harness:
+    """A queue gives what it got, at once when ready; a full one has room one cycle after."""
+
+    def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
+        assume_stable(m, unit.i, "i")
+        Followed(
+            name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: unit.i.payload, choose=choose, capacity=depth, wait=0
+        ).add(m)
+        assert_soon(m, unit.o.ready & ~unit.i.ready, 1, "i")
+
+    return Harness(source.Queue(ITEM, depth), rules)
+
+
+class Branches(wiring.Component):
+    """A fork, alone or into queues as in the array; outputs ``o0``, ``o1``, ..."""
+
+    def __init__(self, source: ModuleType, branches: int, depth: int | None) -> None:
+        self.source, self.branches, self.depth = source, branches, depth
+        super().__init__({"i": In(stream.Signature(ITEM))} | {f"o{at}": Out(stream.Signature(ITEM)) for at in range(branches)})
+
+    @property
+    def outputs(self) -> list[stream.Interface]:
+        """The branches."""
+        return [getattr(self, f"o{at}") for at in range(self.branches)]
+
+    def elaborate(self, platform: object) -> Module:
+        """Join fork and queues."""
+        m = Module()
+        m.submodules.fork = part = self.source.Fork(ITEM, self.branches)
+        connect(m, flipped(self.i), part.i)
+        for at, output in enumerate(self.outputs):
+            end = part.o[at]
+            if self.depth is not None:
+                m.submodules[f"queue{at}"] = behind = self.source.Queue(ITEM, self.depth)
+                connect(m, end, behind.i)
+                end = behind.o
+            connect(m, end, flipped(output))
+        return m
+
+
+def fork(source: ModuleType, branches: int, depth: int | None) -> Harness:
+    """Every branch gives every item, whatever the others do: alone in the cycle in which it is taken, as soon as all are ready; behind
+    queues at once when ready, and with all ready the input waits one cycle at most.
+    """
+
+    def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
+        assume_stable(m, unit.i, "i")
+        for at, port in enumerate(unit.outputs):
+            Followed(
+                name=f"o{at}",
+                pushed=taken(unit.i),
+                port=port,
+                expected=lambda _: unit.i.payload,
+                choose=choose,
+                capacity=depth or 0,
+                wait=0,
+                through=depth is None,
+            ).add(m)
+        everyone = Cat(port.ready for port in unit.outputs).all()
+        assert_soon(m, everyone & ~unit.i.ready, 0 if depth is None else 1, "i")
+
+    return Harness(Branches(source, branches, depth), rules)
+
+
+def codebook(source: ModuleType) -> Harness:
+    """A look-up gives the weight that the table held when the item was taken, with its tag."""
+
+    def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
+        table = Array(Signal(signed(2), name=f"entry{at}") for at in range(4))
+        with m.If(unit.write.en):
+            m.d.sync += table[unit.write.addr].eq(unit.write.data)
+        assume_stable(m, unit.i, "i")
+        item = Cat(table[unit.i.payload.code], unit.i.payload.tag)
+        Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
+        m.d.comb += Assert(unit.i.ready | ~unit.o.ready)
+
+    return Harness(source.CodebookLookup(2, 2, tag=1), rules)
+
+
+def pointer_fetch(source: ModuleType) -> Harness:
+    """The pointer fetch gives the pointers of column j and j + 1 as they were when the item was taken."""
+    p = ArrayParameters(pes=1, columns=3, weight_rows=1, entries_per_row=1, activation_bits=1, local_rows=1, row_width=1)
+    depth = p.columns // 2 + 1
+
+    def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
+        word, width = unit.load.word, p.pointer.width
+        pointers = Array(Signal(p.pointer, name=f"pointer{at}") for at in range(2 * depth))
+        with m.If(unit.load.valid & (word.unit == Unit.POINTERS) & (word.pe == 0)):
+            for at in range(depth):
+                with m.If(word.address == at):
+                    m.d.sync += [pointers[2 * at].eq(word.data), pointers[2 * at + 1].eq(word.data >> width)]
+        m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns)]
+        assume_stable(m, unit.i, "i")
+        column = unit.i.payload.column
+        item = Cat(pointers[column], pointers[column + 1], unit.i.payload.value)
+        Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
+        m.d.comb += Assert(unit.i.ready | ~unit.o.ready)
+
+    return Harness(source.PointerFetch(p, 0), rules)
+
+
+def pyramid_index(source: ModuleType, n: int, k: int) -> Harness:
+    """Every index becomes the N coordinates of its point, in order; none is later than the steps it takes."""
+
+    def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
+        layout = unit.o.payload.shape()
+        points = count_points(n, k)
+        numbers = [
+            layout.const({"pulse": int(pulse), "last": int(at == n - 1)}).as_bits()
+            for index in range(points)
+            for at, pulse in enumerate(point_of(index, n, k))
+        ]
+        width = Value.cast(unit.o.payload).shape().width
+        table = Array(Const(number, width) for number in numbers)
+        assume_stable(m, unit.i, "i")
+        m.d.comb += Assume(unit.i.payload < points)
+        Followed(
+            name="o",
+            pushed=taken(unit.i),
+            port=unit.o,
+            expected=lambda at: table[unit.i.payload * n + at],
+            choose=choose,
+            capacity=n + 1,
+            fan=n,
+            wait=k + 1,
+        ).add(m)
+        assert_soon(m, unit.o.ready & ~unit.i.ready, n + k - 1, "i")
+        m.d.comb += Assert(~unit.error)
+
+    return Harness(source.PyramidIndex(n, k), rules)
