@@ -9,7 +9,7 @@ OUT    ?= out
 # One OpenMP thread: two of them on a busy machine spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports format bench synth train test-slow coverage clean formal
+.PHONY: help setup demo test check lint types imports format bench synth train test-slow test-rtl-full coverage clean formal
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,9 @@ test: $(READY) ## all tests
 
 test-slow: $(READY) ## the longer checks
 	$(BIN)/python -m pytest -m slow
+
+test-rtl-full: $(READY) ## whole MNIST through the RTL, every PE on whole networks (DIGITS=10000; minutes)
+	QSIM_DIGITS=$(or $(DIGITS),10000) $(BIN)/python -m pytest -m slow --log-cli-level=INFO tests/rtl/test_full.py
 
 check: lint types imports coverage ## everything that reads the code, and the quick tests with coverage
 

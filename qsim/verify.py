@@ -9,11 +9,12 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 
-from qsim.arch.architecture import Architecture
-from qsim.encode.interleave import interleave
+from qsim.arch.architecture import Architecture, PEKind
+from qsim.encode.interleave import interleave, local_rows
 from qsim.errors import MissingExtra, UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
@@ -21,6 +22,7 @@ from qsim.model.graph import Activation
 from qsim.progress import Progress, silent
 from qsim.sim import event, fast
 from qsim.sim.lower import LoweredLayer, lower
+from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.semantics import infer, run_layer
 from qsim.sim.simulated import Simulated, Timeline
 from rtl.verify import ArrayJob, ArrayRun, run_array
@@ -60,18 +62,26 @@ class Check:
 def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) -> ArrayJob:
     """Return the integers that the RTL is loaded with: ``inputs`` [n, inputs of the layer].
 
-    Raises :class:`UnsupportedProgram` for a form that the RTL's PE does not run.
+    Raises :class:`UnsupportedProgram` for a form that the machine's PE does not run.
     """
-    array, node = machine.array, layer.node
-    image = interleave(layer.form, pes=array.pes, index_bits=array.index_bits, code_bits=array.code_bits)
-    if image.table is None:
-        raise UnsupportedProgram(path=f"{node.name}.form", rule="coded by a codebook to run on the sparse PE", value="pulses")
+    array, node, form = machine.array, layer.node, layer.form
+    PE_VARIANTS[array.kind].work(form, machine, node.name)  # refuses what does not fit
+    match array.kind:
+        case PEKind.DENSE:
+            image = every_weight(form.reconstruct(), array.pes)
+        case PEKind.CODEBOOK:
+            table = np.unique(form.reconstruct())
+            image = every_weight(np.searchsorted(table, form.reconstruct()), array.pes) | {"codebook": table}
+        case PEKind.SPARSE | PEKind.PVQ:
+            held = interleave(form, pes=array.pes, index_bits=array.index_bits, code_bits=array.code_bits)
+            image = {"pointers": held.pointers, "codes": held.codes, "gaps": held.gaps}
+            image |= {} if held.table is None else {"codebook": held.table}
+            image |= {} if layer.scales is None else {"scales": layer.scales}
+        case _:
+            assert_never(array.kind)
     return ArrayJob(
+        **image,
         rows=node.outputs,
-        pointers=image.pointers,
-        codes=image.codes,
-        gaps=image.gaps,
-        codebook=image.table,
         bias=layer.bias,
         bias_shift=layer.total_fraction - node.bias_format.fraction,
         shift=layer.total_fraction - node.output_format.fraction,
@@ -80,6 +90,15 @@ def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) ->
         accumulator_bits=node.accumulator_format.width,
         output_bits=node.output_format.width,
     )
+
+
+def every_weight(weights: IntArray, pes: int) -> dict[str, IntArray]:
+    """Return pointers and codes of PEs that store every one of the ``weights`` [rows, cols], column by column."""
+    rows, cols = weights.shape
+    return {
+        "pointers": local_rows(rows, pes)[:, None] * np.arange(cols + 1),
+        "codes": np.concatenate([weights[pe::pes].T.ravel() for pe in range(pes)]),
+    }
 
 
 def verify(

@@ -9,7 +9,7 @@ from rtl.drain import Drain
 from rtl.load import LoadSignature, Unit
 from rtl.nonzero import NonZeroScan
 from rtl.parameters import ArrayParameters
-from rtl.pe.sparse import SparseMac
+from rtl.pe import PE_VARIANTS
 from rtl.stream import Fork, Queue
 
 CYCLE_BITS = 32
@@ -33,13 +33,14 @@ class BroadcastArray(wiring.Component):
 
     Timing
     ------
-    Cycle 0 is the first cycle after ``start``; docs/timing.md has the recurrence of every item. Here: ``scan_start_latency``,
-    ``pipeline_latency``, ``drain_start_latency`` and ``drain_latency`` of it are properties of the units. A word of ``load`` is
+    Cycle 0 is the first cycle after ``start``; docs/timing.md has the recurrence of every item. ``scan_start_latency``,
+    ``pipeline_latency``, ``drain_start_latency`` and ``drain_latency`` of it are attributes. A word of ``load`` is
     in its memory two cycles after it was on the bus. ``busy`` in cycles 0 to the last result; ``cycles`` then holds their number.
 
     Parameters
     ----------
     parameters : ArrayParameters
+        ``kind`` decides which PE there is (:data:`~rtl.pe.PE_VARIANTS`).
 
     Members
     -------
@@ -55,9 +56,7 @@ class BroadcastArray(wiring.Component):
     """
 
     scan_start_latency = NonZeroScan.start_latency
-    pipeline_latency = SparseMac.pipeline_latency
     drain_start_latency = 2
-    drain_latency = Drain.latency
 
     def __init__(self, parameters: ArrayParameters) -> None:
         p = self.parameters = parameters
@@ -66,7 +65,9 @@ class BroadcastArray(wiring.Component):
         self.drain = Drain(p, self.output)
         self.fork = Fork(p.item, p.pes)
         self.queues = [Queue(p.item, p.queue_depth) for _ in range(p.pes)]
-        self.pes = [SparseMac(p, pe) for pe in range(p.pes)]
+        self.pes = [PE_VARIANTS[p.kind](p, pe) for pe in range(p.pes)]
+        self.pipeline_latency = PE_VARIANTS[p.kind].pipeline_latency
+        self.drain_latency = self.drain.latency
         super().__init__(
             {
                 "load": In(LoadSignature(p)),
@@ -98,6 +99,7 @@ class BroadcastArray(wiring.Component):
             connect(m, queue.o, pe.i)
             connect(m, load, pe.load)
             m.d.comb += [
+                pe.layer.eq(layer),
                 pe.drain.eq(drain.row_valid),
                 pe.drain_row.eq(drain.row),
                 drain.sums[number].eq(pe.sum),

@@ -2,7 +2,7 @@
 
 import itertools
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -17,14 +17,14 @@ COARSE = 16  # requantisation shifts by multiples of this, then by the rest
 
 
 class DrainLane(wiring.Component):
-    """Bias, requantisation and activation function of one PE's sums.
+    """Scale (if the array has scales), bias, requantisation and activation function of one PE's sums.
 
-    ``output = relu(requantise(sum + (bias << bias_shift)))`` with ``requantise`` exactly as ``FixedFormat.requantise``: a right shift
-    rounds by the format's rule, a left shift is exact, then the value saturates. No intermediate overflows.
+    ``output = relu(requantise(sum * scale + (bias << bias_shift)))`` with ``requantise`` exactly as ``FixedFormat.requantise``: a right
+    shift rounds by the format's rule, a left shift is exact, then the value saturates. No intermediate overflows.
 
     Timing
     ------
-    The bias of ``row`` is read in cycle ``k``; ``sum`` belongs to the same row in ``k + sum_delay``; ``output`` in ``k + latency``.
+    Bias and scale of ``row`` are read in cycle ``k``; ``sum`` belongs to the same row in ``k + sum_delay``; ``output`` in ``k + latency``.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class DrainLane(wiring.Component):
     layer : ``In(parameters.layer)``
         ``bias_shift``, ``left``, ``right`` and ``relu`` are read.
     load : ``In(LoadSignature(parameters))``
-        Writes unit BIAS.
+        Writes unit BIAS, with scales also SCALE.
     output : ``Out(fixed_shape(form))``
 
     Raises
@@ -51,13 +51,14 @@ class DrainLane(wiring.Component):
     """
 
     sum_delay = Accumulator.drain_latency
-    latency = sum_delay + 5
+    scale_latency = 2
 
     def __init__(self, parameters: ArrayParameters, form: FixedFormat, pe: int) -> None:
         require_saturating(form, "layer.output_format")
         self.parameters = parameters
         self.form = form
         self.pe = pe
+        self.latency = self.sum_delay + 5 + (self.scale_latency if parameters.has_scales else 0)
         super().__init__(
             {
                 "row": In(parameters.local_row),
@@ -72,17 +73,33 @@ class DrainLane(wiring.Component):
         """Build the pipeline, a register after every step."""
         m = Module()
         p, layer = self.parameters, self.layer
-        m.submodules.biases = biases = memory.Memory(shape=signed(p.bias_bits), depth=p.local_rows, init=[])
-        connect_memory(m, self.load, biases.write_port(), Unit.BIAS, self.pe)
-        port = biases.read_port()
-        m.d.comb += port.addr.eq(self.row)
-
-        bias, aligned = Signal(signed(p.bias_bits)), Signal(signed(p.bias_bits + MAX_BIAS_SHIFT))
-        sums = Signal.like(self.sum)
+        bias, aligned = self._stored(m, "biases", signed(p.bias_bits), Unit.BIAS), Signal(signed(p.bias_bits + MAX_BIAS_SHIFT))
+        sums: Value = Signal.like(self.sum)
+        m.d.sync += sums.eq(self.sum)
+        if p.has_scales:
+            scale = self._stored(m, "scales", unsigned(p.scale_bits), Unit.SCALE)
+            sums = self._delayed(m, sums * self._delayed(m, scale, 1), self.scale_latency)
+            bias = self._delayed(m, bias, self.scale_latency)
         total = Signal((aligned + sums).shape())
-        m.d.sync += [bias.eq(port.data), aligned.eq(bias << layer.bias_shift), sums.eq(self.sum), total.eq(aligned + sums)]
+        m.d.sync += [aligned.eq(bias << layer.bias_shift), total.eq(aligned + sums)]
         self._requantise(m, total)
         return m
+
+    def _stored(self, m: Module, name: str, shape: Shape, unit: Unit) -> Value:
+        """Add a memory of one word a row; return the word of ``row``, two cycles later."""
+        m.submodules[name] = words = memory.Memory(shape=shape, depth=self.parameters.local_rows, init=[])
+        connect_memory(m, self.load, words.write_port(), unit, self.pe)
+        port = words.read_port()
+        m.d.comb += port.addr.eq(self.row)
+        return self._delayed(m, port.data, 1)
+
+    @staticmethod
+    def _delayed(m: Module, value: Value, cycles: int) -> Value:
+        for _ in range(cycles):
+            register = Signal(value.shape())
+            m.d.sync += register.eq(value)
+            value = register
+        return value
 
     def _requantise(self, m: Module, total: Signal) -> None:
         """Shift in two steps, then round, saturate and apply the activation function.
@@ -157,12 +174,11 @@ class Drain(wiring.Component):
     done : ``Out(1)``
     """
 
-    latency = DrainLane.latency
-
     def __init__(self, parameters: ArrayParameters, form: FixedFormat) -> None:
         self.parameters = parameters
         self.form = form
         self.lanes = [DrainLane(parameters, form, pe) for pe in range(parameters.pes)]
+        self.latency = self.lanes[0].latency
         values = data.ArrayLayout(fixed_shape(form), parameters.pes)
         super().__init__(
             {

@@ -12,8 +12,9 @@ class Unit(enum.Enum, shape=3):
     """What a word of the load bus is written to.
 
     LAYER: the configuration (address ignored). ACTIVATIONS: a row, element 0 in the low bits. CODEBOOK: one value, the same for all PEs.
-    BIAS: of one local row of PE ``pe``. POINTERS: the pair of pointers ``2 * address`` (low half) and ``2 * address + 1`` of PE ``pe``.
-    WEIGHTS: a weight row of PE ``pe``, entry 0 in the low bits.
+    BIAS, SCALE: of one local row of PE ``pe``. POINTERS: the pair of pointers ``2 * address`` (low half) and ``2 * address + 1`` of
+    PE ``pe``, each a ``column_pointer``. WEIGHTS: a weight row of PE ``pe``, entry 0 in the low bits. Words for a unit that the array
+    does not have are ignored.
     """
 
     LAYER = 0
@@ -22,6 +23,7 @@ class Unit(enum.Enum, shape=3):
     BIAS = 3
     POINTERS = 4
     WEIGHTS = 5
+    SCALE = 6
 
 
 def load_layout(parameters: ArrayParameters) -> data.StructLayout:
@@ -33,7 +35,7 @@ def load_layout(parameters: ArrayParameters) -> data.StructLayout:
         p.row_width * p.activation_bits,
         p.weight_bits,
         p.bias_bits,
-        2 * p.pointer.width,
+        2 * p.column_pointer.size,
         p.entries_per_row * Shape.cast(p.entry).width,
     )
     return data.StructLayout(

@@ -1,6 +1,7 @@
 """What the array is built for: widths that are fixed in hardware, and the largest layer its memories and counters hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import assert_never
 
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
@@ -12,17 +13,20 @@ from qsim.errors import MachineError
 MAX_BIAS_SHIFT = 31
 MAX_RIGHT_SHIFT = 63
 MAX_LEFT_SHIFT = 15
+HAS_GAPS = (PEKind.SPARSE, PEKind.PVQ)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayParameters:
     """Widths and maxima of one built array; a layer's own sizes and shifts are run-time configuration.
 
-    ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power of two);
-    ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias.
+    ``kind``: the PE; ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power
+    of two); ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of
+    a row's scale (pvq only).
     """
 
     pes: int
+    kind: PEKind = PEKind.SPARSE
     queue_depth: int = 8
     row_width: int = 4
     code_bits: int = 4
@@ -31,15 +35,16 @@ class ArrayParameters:
     activation_bits: int = 16
     accumulator_bits: int = 32
     bias_bits: int = 32
+    scale_bits: int = 16
     entries_per_row: int = 8
     columns: int = 1024
     local_rows: int = 512
     weight_rows: int = 4096
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            if getattr(self, name) < 1:
-                raise MachineError(path=f"parameters.{name}", rule="at least 1", value=getattr(self, name))
+        for field in fields(self):
+            if field.name != "kind" and getattr(self, field.name) < 1:
+                raise MachineError(path=f"parameters.{field.name}", rule="at least 1", value=getattr(self, field.name))
         if self.entries_per_row & (self.entries_per_row - 1):
             raise MachineError(path="parameters.entries_per_row", rule="a power of two", value=self.entries_per_row)
 
@@ -47,11 +52,10 @@ class ArrayParameters:
     def of(cls, machine: Architecture) -> "ArrayParameters":
         """Return the array of ``machine``, with memories of its sizes.
 
-        Raises :class:`MachineError` for what the RTL does not have: another PE, DRAM, queue latencies other than 1.
+        Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1.
         """
         array = machine.array
         rules = (
-            ("array.kind", array.kind is PEKind.SPARSE, "sparse, the PE that has RTL", str(array.kind)),
             ("dram", machine.dram is None, "absent: the RTL holds all weights on chip", "a DRAM channel"),
             ("array.min_column_cycles", array.min_column_cycles == 1, "1 in RTL", array.min_column_cycles),
             ("array.queue.forward_latency", array.queue.forward_latency == 1, "1 in RTL", array.queue.forward_latency),
@@ -63,8 +67,10 @@ class ArrayParameters:
         entries_per_row = 1 << ((machine.weights.width_bits // array.entry_bits).bit_length() - 1)
         activations = machine.activations.bytes * 8 * array.pes // array.activation_bits
         pointers = machine.pointers.bytes * 8 // machine.pointers.width_bits
+        has_gaps = array.kind in HAS_GAPS
         return cls(
             pes=array.pes,
+            kind=array.kind,
             queue_depth=array.queue.depth,
             row_width=machine.scan.row_width,
             code_bits=array.code_bits,
@@ -73,15 +79,50 @@ class ArrayParameters:
             activation_bits=array.activation_bits,
             accumulator_bits=array.accumulator_bits,
             entries_per_row=entries_per_row,
-            columns=max(1, min(activations, pointers - 1)),
+            columns=max(1, min(activations, pointers - 1) if has_gaps else activations),
             local_rows=array.local_rows,
             weight_rows=max(1, machine.weights.bytes * 8 // machine.weights.width_bits),
         )
 
     @property
     def entry(self) -> data.StructLayout:
-        """A stored weight: codebook address and run of zero rows before it."""
-        return data.StructLayout({"code": unsigned(self.code_bits), "gap": unsigned(self.index_bits)})
+        """A stored weight: ``code`` is the weight itself (dense), its codebook address (codebook, sparse) or its pulse (pvq); ``gap``,
+        where zeros are not stored, the run of zero rows before it.
+        """
+        gap = {"gap": unsigned(self.index_bits)}
+        match self.kind:
+            case PEKind.DENSE:
+                return data.StructLayout({"code": self.weight})
+            case PEKind.CODEBOOK:
+                return data.StructLayout({"code": unsigned(self.code_bits)})
+            case PEKind.SPARSE:
+                return data.StructLayout({"code": unsigned(self.code_bits)} | gap)
+            case PEKind.PVQ:
+                return data.StructLayout({"code": signed(self.code_bits)} | gap)
+            case _:
+                assert_never(self.kind)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether zeros are not stored: entries have gaps and columns have pointers."""
+        return self.kind in HAS_GAPS
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether the drain multiplies every sum by its row's scale."""
+        return self.kind is PEKind.PVQ
+
+    @property
+    def column_pointer(self) -> data.StructLayout:
+        """What is stored for a column: the ``place`` of its first entry and, where an entry may take more than one cycle, the ``cycles``
+        of all its entries.
+        """
+        return data.StructLayout({"place": self.pointer} | ({"cycles": self.column_cycles} if self.kind is PEKind.PVQ else {}))
+
+    @property
+    def column_cycles(self) -> Shape:
+        """The cycles of a column of pulses: at most the largest pulse in every local row."""
+        return unsigned((self.local_rows << (self.code_bits - 1)).bit_length())
 
     @property
     def item(self) -> data.StructLayout:
@@ -132,7 +173,8 @@ class ArrayParameters:
     def layer(self) -> data.StructLayout:
         """The run-time configuration of a layer, one word of the load bus.
 
-        ``scan_rows``: activation rows; ``columns``: activations; ``drain_rows``: local rows; ``bias_shift``, ``left``, ``right``: shifts
+        ``scan_rows``: activation rows; ``columns``: activations; ``drain_rows``: local rows of PE 0; ``full_pes``: PEs that own as many,
+        the others one less; ``bias_shift``, ``left``, ``right``: shifts
         of the drain; ``relu``; ``every_column``: scan in dense order, zeros included.
         """
         return data.StructLayout(
@@ -140,6 +182,7 @@ class ArrayParameters:
                 "scan_rows": range(self.activation_rows + 1),
                 "columns": range(self.activation_rows * self.row_width + 1),
                 "drain_rows": range(self.local_rows + 1),
+                "full_pes": range(self.pes + 1),
                 "bias_shift": range(MAX_BIAS_SHIFT + 1),
                 "left": range(MAX_LEFT_SHIFT + 1),
                 "right": range(MAX_RIGHT_SHIFT + 1),

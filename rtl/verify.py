@@ -5,14 +5,16 @@ Nothing here knows the simulators of ``qsim.sim``: that their cycles are equal i
 """
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from amaranth.hdl import Shape
 from amaranth.lib import data
 
-from qsim.arch.architecture import Architecture
+from qsim.arch.architecture import Architecture, PEKind
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from rtl.array import BroadcastArray, events_layout
@@ -28,18 +30,20 @@ TOP = "array"
 class ArrayJob:
     """One layer and its inputs, in integers.
 
-    ``rows``: outputs; ``pointers`` [pes, columns + 1]; ``codes``, ``gaps``: the entries of PE 0, then of PE 1, and so on,
-    ``pointers[p, -1]`` of each; ``codebook`` [<= 2**code_bits]; ``bias`` [rows], shifted left by ``bias_shift`` to the fraction
-    of the sums; ``shift``: from the sums to the outputs, to the right, or to the left if negative; ``relu``; ``activations``
-    [inputs, columns]. ``accumulator_bits`` and ``output_bits``, where sums and outputs saturate, are fixed in hardware: they
-    are here to be checked.
+    ``rows``: outputs; ``pointers`` [pes, columns + 1]: where each column begins in each PE's memory; ``codes``: the entries of PE 0,
+    then of PE 1, and so on, ``pointers[p, -1]`` of each. What an entry is depends on the PE: the weight (dense), its place in the
+    codebook (codebook, sparse) or its pulse (pvq). None where the PE has none: ``gaps`` of the entries, ``codebook`` [<= 2**code_bits],
+    ``scales`` [rows]. ``bias`` [rows], shifted left by ``bias_shift`` to the fraction of the sums; ``shift``: from the sums to the
+    outputs, to the right, or to the left if negative; ``relu``; ``activations`` [inputs, columns]. ``accumulator_bits`` and
+    ``output_bits``, where sums and outputs saturate, are fixed in hardware: they are here to be checked.
     """
 
     rows: int
     pointers: IntArray
     codes: IntArray
-    gaps: IntArray
-    codebook: IntArray
+    gaps: IntArray | None = None
+    codebook: IntArray | None = None
+    scales: IntArray | None = None
     bias: IntArray
     bias_shift: int
     shift: int
@@ -97,7 +101,8 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
         vectors[f"inputs_{number}"] = np.stack([packer.activation_words(row) for row in job.activations])
         vectors[f"rows_{number}"] = -(-job.rows // parameters.pes)
         # Even if no two PEs ever worked at once it would take less: a model that is still running then never ends.
-        vectors[f"limit_{number}"] = 1000 + 4 * (len(job.codes) + job.pointers.size + job.rows)
+        entry_cycles = int(np.maximum(1, np.abs(job.codes)).sum()) if parameters.kind is PEKind.PVQ else len(job.codes)
+        vectors[f"limit_{number}"] = 1000 + 4 * (entry_cycles + job.pointers.size + job.rows)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"
@@ -119,8 +124,7 @@ def _check(parameters: ArrayParameters, job: ArrayJob, path: str) -> None:
         ("entries", job.pointers.max() <= p.weight_rows * p.entries_per_row, "small enough for the weight memory", int(job.pointers.max())),
         ("accumulator_bits", job.accumulator_bits == p.accumulator_bits, f"{p.accumulator_bits}, the PE's", job.accumulator_bits),
         ("output_bits", job.output_bits == p.activation_bits, f"{p.activation_bits}, the array's", job.output_bits),
-        ("codebook", len(job.codebook) <= 1 << p.code_bits, f"of at most {1 << p.code_bits} values", len(job.codebook)),
-        ("codebook", _fits(job.codebook, p.weight_bits), f"of {p.weight_bits} bits", "larger values"),
+        *_entry_rules(p, job),
         ("bias", job.bias.shape == (job.rows,), f"of shape [{job.rows}]", job.bias.shape),
         ("bias", _fits(job.bias, p.bias_bits), f"of {p.bias_bits} bits", "larger values"),
         ("bias_shift", 0 <= job.bias_shift <= MAX_BIAS_SHIFT, f"0 to {MAX_BIAS_SHIFT}", job.bias_shift),
@@ -129,6 +133,30 @@ def _check(parameters: ArrayParameters, job: ArrayJob, path: str) -> None:
     for name, good, rule, value in rules:
         if not good:
             raise UnsupportedProgram(path=f"{path}.{name}", rule=rule, value=value)
+
+
+def _entry_rules(p: ArrayParameters, job: ArrayJob) -> Iterator[tuple[str, bool, str, object]]:
+    """Yield the rules about what entries are, which depend on the PE."""
+    for name, values, wanted in (
+        ("gaps", job.gaps, p.has_gaps),
+        ("codebook", job.codebook, p.kind in (PEKind.CODEBOOK, PEKind.SPARSE)),
+        ("scales", job.scales, p.has_scales),
+    ):
+        yield name, (values is not None) == wanted, f"{'given' if wanted else 'None'} for {p.kind} PEs", "the opposite"
+    if not p.has_gaps:
+        owned = (job.rows - np.arange(p.pes) + p.pes - 1) // p.pes
+        regular = np.array_equal(job.pointers, owned[:, None] * np.arange(job.pointers.shape[1]))
+        yield "pointers", regular, "those of columns that hold every row", "others"
+    if job.codebook is not None:
+        yield "codebook", len(job.codebook) <= 1 << p.code_bits, f"of at most {1 << p.code_bits} values", len(job.codebook)
+        yield "codebook", _fits(job.codebook, p.weight_bits), f"of {p.weight_bits} bits", "larger values"
+    else:
+        bits = p.weight_bits if p.kind is PEKind.DENSE else p.code_bits
+        yield "codes", _fits(job.codes, bits), f"of {bits} bits", "larger values"
+    if job.scales is not None:
+        yield "scales", job.scales.shape == (job.rows,), f"of shape [{job.rows}]", job.scales.shape
+        good = bool(np.all((job.scales >= 0) & (job.scales < 1 << p.scale_bits)))
+        yield "scales", good, f"of {p.scale_bits} bits without a sign", "other values"
 
 
 def _fits(values: IntArray, bits: int) -> bool:
@@ -159,20 +187,38 @@ class _Packer:
             scan_rows=-(-columns // p.row_width),
             columns=columns,
             drain_rows=-(-job.rows // p.pes),
+            full_pes=(job.rows - 1) % p.pes + 1,
             bias_shift=job.bias_shift,
             left=max(0, -job.shift),
             right=max(0, job.shift),
             relu=int(job.relu),
             every_column=int(self.every_column),
         )
-        words = self.words(Unit.LAYER, [layer]) + self.words(Unit.CODEBOOK, _unsigned(job.codebook, p.weight_bits))
+        words = self.words(Unit.LAYER, [layer])
+        if job.codebook is not None:
+            words += self.words(Unit.CODEBOOK, _unsigned(job.codebook, p.weight_bits))
         ends = np.cumsum(job.pointers[:, -1])
         for pe, (start, end) in enumerate(zip(ends - job.pointers[:, -1], ends, strict=True)):
-            entries = job.codes[start:end] | (job.gaps[start:end] << p.code_bits)
-            words += self.words(Unit.WEIGHTS, _joined(entries, p.entries_per_row, p.code_bits + p.index_bits), pe)
-            words += self.words(Unit.POINTERS, _joined(job.pointers[pe], 2, p.pointer.width), pe)
+            width = Shape.cast(p.entry["code"].shape).width
+            entries = job.codes[start:end] & ((1 << width) - 1)
+            if job.gaps is not None:
+                entries |= job.gaps[start:end] << width
+                words += self.words(Unit.POINTERS, self._pointers(job.pointers[pe], job.codes[start:end]), pe)
+            if job.scales is not None:
+                words += self.words(Unit.SCALE, job.scales[pe :: p.pes].tolist(), pe)
+            words += self.words(Unit.WEIGHTS, _joined(entries, p.entries_per_row, p.entry.size), pe)
             words += self.words(Unit.BIAS, _unsigned(job.bias[pe :: p.pes], p.bias_bits), pe)
         return self.bytes_of(words)
+
+    def _pointers(self, pointers: IntArray, codes: IntArray) -> list[int]:
+        """Return the pairs of pointers of one PE; beside a column of pulses stand the cycles of its entries."""
+        p = self.parameters
+        values = pointers
+        if p.kind is PEKind.PVQ:
+            before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.maximum(1, np.abs(codes)))])
+            cycles = np.maximum(1, np.diff(before[pointers]))
+            values = pointers | (np.append(cycles, 0) << p.column_pointer["cycles"].offset)
+        return _joined(values, 2, p.column_pointer.size)
 
     def activation_words(self, activations: IntArray) -> npt.NDArray[np.uint8]:
         """Return the words of one input [columns]."""

@@ -21,7 +21,7 @@ The DRAM is a 32-bit LPDDR3-1600 channel (JESD209-3, 4 Gb die): its clock is 800
 - row: 1024 columns of 4 bytes = 4096 bytes in each of 8 banks; a miss costs tRP 18 ns + tRCD 18 ns = 36 ns, 29 clocks;
 - refresh: every tREFI 3.9 us = 3120 clocks the channel is closed for tRFCab 130 ns = 104 clocks.
 
-The ``sparse-rtl`` machines are sized for the RTL and for FPGA block RAM: together they hold any layer of LeNet-300-100.
+The ``-rtl`` machines are sized for the RTL: each holds all layers of LeNet-300-100, the sparse ones in FPGA block RAM.
 """
 
 from dataclasses import replace
@@ -152,6 +152,37 @@ def _rtl(pes: int) -> Architecture:
     )
 
 
+_SIZED = "derived from sparse-rtl-4; sized for all of LeNet-300-100 on chip"
+
+DENSE_RTL_4 = _variant(
+    _rtl(4),
+    "dense-rtl-4",
+    "4 dense PEs, all 16-bit weights on chip, no skipping of zeros",
+    _SIZED,
+    array__kind="dense",
+    # The fullest PE has 75 * 784 + 25 * 300 + 3 * 100 = 66,600 weights.
+    weights__bytes=136 * KIB,
+    scan__skip_zeros=False,
+)
+CODEBOOK_RTL_4 = _variant(
+    DENSE_RTL_4,
+    "codebook-rtl-4",
+    "4 codebook PEs, a 4-bit index of every weight on chip, no skipping of zeros",
+    _SIZED,
+    array__kind="codebook",
+    weights__bytes=34 * KIB,
+)
+# Entries as in pvq-sram: 8-bit pulses, 8 bits of gap.
+PVQ_RTL_4 = _variant(
+    _rtl(4),
+    "pvq-rtl-4",
+    "4 pyramid-vector PEs without multipliers, all pulses on chip",
+    _SIZED,
+    array__kind="pvq",
+    array__code_bits=8,
+    array__index_bits=8,
+    weights__bytes=32 * KIB,
+)
 SPARSE_UP5K = _variant(
     _rtl(2),
     "sparse-up5k",
@@ -182,6 +213,9 @@ MACHINES: dict[str, Architecture] = {
         _rtl(4),
         _rtl(8),
         _rtl(16),
+        DENSE_RTL_4,
+        CODEBOOK_RTL_4,
+        PVQ_RTL_4,
         SPARSE_UP5K,
     )
 }

@@ -1,13 +1,11 @@
 """Fixed latencies of the array, one set per kind of PE.
 
-Where a kind of PE has an array in RTL, these numbers are what it does: the cocotb benches compare every cycle of it with the recurrence
-of docs/timing.md, which takes its constants from here. That is so for the kinds that ``rtl.parameters`` accepts, sparse first of all. A
-kind that it refuses has no array in RTL to be held equal to; it has the sparse array's latencies by assumption, because its array would
-differ in the PE only.
+These numbers are what the RTL does: all kinds have an array there, and the cocotb benches compare every cycle of it with the recurrence
+of docs/timing.md, which takes its constants from here.
 Both engines of ``qsim.sim`` and ``rtl`` read this table; nobody else states a latency.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qsim.arch.architecture import PEKind
 from qsim.errors import FieldError
@@ -37,8 +35,8 @@ class Timing:
 _ARRAY = Timing()
 
 TIMINGS: dict[PEKind, Timing] = {
-    PEKind.DENSE: _ARRAY,
+    PEKind.DENSE: replace(_ARRAY, pipeline_latency=6),  # no codebook
     PEKind.CODEBOOK: _ARRAY,
     PEKind.SPARSE: _ARRAY,
-    PEKind.PVQ: _ARRAY,
+    PEKind.PVQ: replace(_ARRAY, pipeline_latency=8, drain_latency=9),  # no codebook, but queue and steps; multiplication by the scale
 }

@@ -1,6 +1,6 @@
 """Multiply-accumulate into a memory of running sums, saturating at every addition."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,8 +9,18 @@ from rtl.pe.entries import product_layout
 from rtl.shapes import saturated
 
 
+def term_layout(parameters: ArrayParameters) -> data.StructLayout:
+    """Return the layout of a product that is already there: an activation, its negative or 0, as ``term``, for ``local_row``."""
+    return data.StructLayout({"term": signed(parameters.activation_bits + 1), "local_row": parameters.local_row})
+
+
+def factor_layout(parameters: ArrayParameters) -> data.StructLayout:
+    """Return the layout of two factors: the ``weight``, and in its ``tag`` the activation and the local row."""
+    return data.StructLayout({"weight": parameters.weight, "tag": product_layout(parameters)})
+
+
 class Accumulator(wiring.Component):
-    """Adds ``weight * activation`` to the sum of ``local_row``; any sequence of rows, one a cycle.
+    """Adds ``weight * activation``, or without a multiplier a ``term``, to the sum of ``local_row``; any sequence of rows, one a cycle.
 
     A sum that is still in the pipeline is forwarded, from one, two or three products before.
 
@@ -23,10 +33,12 @@ class Accumulator(wiring.Component):
     Parameters
     ----------
     parameters : ArrayParameters
+    multiplies : bool
+        Whether there is a multiplier.
 
     Members
     -------
-    i : ``In(stream.Signature({"weight", "tag": product_layout}, always_ready=True))``
+    i : ``In(stream.Signature(factor_layout(parameters) or term_layout(parameters), always_ready=True))``
     drain : ``In(1)``
         Read and clear ``drain_row``.
     drain_row : ``In(parameters.local_row)``
@@ -36,9 +48,10 @@ class Accumulator(wiring.Component):
     latency = 3
     drain_latency = 2
 
-    def __init__(self, parameters: ArrayParameters) -> None:
+    def __init__(self, parameters: ArrayParameters, *, multiplies: bool = True) -> None:
         self.parameters = parameters
-        factor = data.StructLayout({"weight": parameters.weight, "tag": product_layout(parameters)})
+        self.multiplies = multiplies
+        factor = factor_layout(parameters) if multiplies else term_layout(parameters)
         super().__init__(
             {
                 "i": In(stream.Signature(factor, always_ready=True)),
@@ -55,14 +68,16 @@ class Accumulator(wiring.Component):
         m.submodules.sums = sums = memory.Memory(shape=p.accumulator, depth=p.local_rows, init=[])
         write, read_port = sums.write_port(), sums.read_port()
         factor = self.i.payload
+        row = factor.tag.local_row if self.multiplies else factor.local_row
+        result = factor.weight * factor.tag.activation if self.multiplies else factor.term
 
         place = data.StructLayout({"valid": 1, "row": p.local_row})
         taken, read, add, written = (Signal(place) for _ in range(4))
-        m.d.comb += [taken.valid.eq(self.i.valid), taken.row.eq(factor.tag.local_row)]
+        m.d.comb += [taken.valid.eq(self.i.valid), taken.row.eq(row)]
         m.d.sync += [read.eq(taken), add.eq(read), written.eq(add)]
-        product = Signal((factor.weight * factor.tag.activation).shape())
+        product = Signal(result.shape())
         product_add = Signal.like(product)
-        m.d.sync += [product.eq(factor.weight * factor.tag.activation), product_add.eq(product)]
+        m.d.sync += [product.eq(result), product_add.eq(product)]
 
         held, sum_written, sum_past = (Signal(p.accumulator) for _ in range(3))
         base = Signal(p.accumulator)
@@ -82,7 +97,7 @@ class Accumulator(wiring.Component):
         m.d.sync += [clear.valid.eq(self.drain), clear.row.eq(self.drain_row)]
         m.d.comb += [
             read_port.en.eq(self.i.valid | self.drain),
-            read_port.addr.eq(Mux(self.drain, self.drain_row, factor.tag.local_row)),
+            read_port.addr.eq(Mux(self.drain, self.drain_row, row)),
             write.en.eq(written.valid | clear.valid),
             write.addr.eq(Mux(clear.valid, clear.row, written.row)),
             write.data.eq(Mux(clear.valid, 0, sum_written)),

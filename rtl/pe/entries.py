@@ -14,6 +14,11 @@ def product_layout(parameters: ArrayParameters) -> data.StructLayout:
     return data.StructLayout({"local_row": parameters.local_row, "activation": parameters.activation})
 
 
+def entry_layout(parameters: ArrayParameters) -> data.StructLayout:
+    """Return the layout of an entry on its way: its ``code`` and, as ``tag``, local row and activation."""
+    return data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
+
+
 def _follows(after: Value, before: Value) -> Value:
     """Return a bit vector that is all ones if ``after == before + 1``, without a carry chain: in an increment a bit changes if and only if
     the bit below it changes from 1 to 0, which can be checked for all bits side by side.
@@ -31,13 +36,13 @@ class EntryReader(wiring.Component):
     """Issues the entries ``start`` to ``end`` of every column it is given.
 
     A weight row holds several entries; it is read once for the entries in it that follow each other. The local row is the running sum of
-    ``gap + 1`` from the column's top; a filler entry only moves it (and adds the zero of codebook slot 0).
+    ``gap + 1`` from the column's top; a filler entry only moves it (and adds a zero). Entries without a gap fill one row after the other.
 
     Timing
     ------
     A column taken in cycle ``I`` issues its ``s`` entries in ``I + 1`` to ``I + s`` and the next one is taken in ``I + s`` at the earliest;
     a column without entries counts as ``s`` = 1. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
-    register, lane selection. The output cannot be held.
+    register, lane selection. The output cannot be held, but in a cycle with ``hold`` no entry is issued.
 
     Parameters
     ----------
@@ -48,9 +53,12 @@ class EntryReader(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(segment_layout(parameters)))``
-    o : ``Out(stream.Signature({"code", "tag": product_layout}, always_ready=True))``
+    o : ``Out(stream.Signature(entry_layout(parameters), always_ready=True))``
     load : ``In(LoadSignature(parameters))``
         Writes unit WEIGHTS.
+    hold : ``In(1)``
+    issues : ``Out(1)``
+        An entry is issued.
     busy : ``Out(1)``
         A column is held.
     leaves : ``Out(1)``
@@ -62,12 +70,13 @@ class EntryReader(wiring.Component):
     def __init__(self, parameters: ArrayParameters, pe: int) -> None:
         self.parameters = parameters
         self.pe = pe
-        entry = data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
         super().__init__(
             {
                 "i": In(stream.Signature(segment_layout(parameters))),
-                "o": Out(stream.Signature(entry, always_ready=True)),
+                "o": Out(stream.Signature(entry_layout(parameters), always_ready=True)),
                 "load": In(LoadSignature(parameters)),
+                "hold": In(1),
+                "issues": Out(1),
                 "busy": Out(1),
                 "leaves": Out(1),
             }
@@ -80,21 +89,23 @@ class EntryReader(wiring.Component):
         control = data.StructLayout({"valid": 1, "first": 1, "lane": p.lane_bits, "activation": p.activation})
         issue, read, row_stage, entry_stage = (Signal(control) for _ in range(4))
 
-        # Issue: one entry a cycle.
+        # Issue: one entry a cycle, unless held.
         segment, first = Signal(segment_layout(p)), Signal()
         following = Signal(p.pointer)
         # Whether the column has no entry, and whether this is its last one: half computed a cycle ahead, because the queue waits for it.
         empty, last = (Signal(len(_grouped(segment.start))) for _ in range(2))
         m.d.comb += [
             following.eq(segment.start + 1),
-            issue.valid.eq(self.busy & ~empty.all()),
+            issue.valid.eq(self.busy & ~empty.all() & ~self.hold),
             issue.first.eq(first),
             issue.lane.eq(segment.start),
             issue.activation.eq(segment.value),
-            self.leaves.eq(self.busy & (empty.all() | last.all())),
+            self.issues.eq(issue.valid),
+            self.leaves.eq(self.busy & (empty.all() | (last.all() & ~self.hold))),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
-        m.d.sync += [segment.start.eq(following), first.eq(0), empty.eq(0), last.eq(_grouped(_follows(segment.end, following)))]
+        with m.If(~self.hold):
+            m.d.sync += [segment.start.eq(following), first.eq(0), empty.eq(0), last.eq(_grouped(_follows(segment.end, following)))]
         with m.If(self.i.ready):
             given = self.i.payload
             m.d.sync += [
@@ -124,7 +135,7 @@ class EntryReader(wiring.Component):
         # From gaps to local rows.
         above, local_row = Signal(p.local_row), Signal(p.local_row)
         m.d.comb += [
-            local_row.eq(Mux(entry_stage.first, 0, above + 1) + entry.gap),
+            local_row.eq(Mux(entry_stage.first, 0, above + 1) + (entry.gap if p.has_gaps else 0)),
             self.o.valid.eq(entry_stage.valid),
             self.o.payload.code.eq(entry.code),
             self.o.payload.tag.local_row.eq(local_row),

@@ -4,13 +4,17 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from qsim.arch.architecture import PEKind
 from rtl.load import LoadSignature, Unit, connect_memory
 from rtl.parameters import ArrayParameters
 
 
 def segment_layout(parameters: ArrayParameters) -> data.StructLayout:
-    """Return the layout of a column's entries: ``start`` and ``end`` in the weight memory, and the activation ``value``."""
-    return data.StructLayout({"start": parameters.pointer, "end": parameters.pointer, "value": parameters.activation})
+    """Return the layout of a column's entries: ``start`` and ``end`` in the weight memory, and the activation ``value``;
+    with pulses also the ``cycles`` of all entries, at least 1.
+    """
+    cycles = {name: field.shape for name, field in parameters.column_pointer if name == "cycles"}
+    return data.StructLayout({"start": parameters.pointer, "end": parameters.pointer, "value": parameters.activation} | cycles)
 
 
 class PointerFetch(wiring.Component):
@@ -55,12 +59,12 @@ class PointerFetch(wiring.Component):
         """Build the two banks; even pointers live in the low halves of the loaded words, odd ones in the high halves."""
         m = Module()
         p = self.parameters
-        width = p.pointer.width
+        width = p.column_pointer.size
         column = self.i.payload.column
         take, is_odd = Signal(), Signal()
         ports = []
         for name, start, address in (("even", 0, (column + 1) >> 1), ("odd", width, column >> 1)):
-            m.submodules[name] = bank = memory.Memory(shape=p.pointer, depth=p.columns // 2 + 1, init=[])
+            m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.columns // 2 + 1, init=[])
             write, read = bank.write_port(), bank.read_port()
             connect_memory(m, self.load, write, Unit.POINTERS, self.pe)
             m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(take)]
@@ -70,9 +74,11 @@ class PointerFetch(wiring.Component):
             self.o.valid.eq(self.busy),
             self.i.ready.eq(~self.busy | self.o.ready),
             take.eq(self.i.valid & self.i.ready),
-            self.o.payload.start.eq(Mux(is_odd, odd, even)),
-            self.o.payload.end.eq(Mux(is_odd, even, odd)),
+            self.o.payload.start.eq(Mux(is_odd, odd.place, even.place)),
+            self.o.payload.end.eq(Mux(is_odd, even.place, odd.place)),
         ]
+        if p.kind is PEKind.PVQ:
+            m.d.comb += self.o.payload.cycles.eq(Mux(is_odd, odd.cycles, even.cycles))
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
         with m.If(take):

@@ -11,12 +11,12 @@ LATENCY = 1
 
 
 async def write(dut: HierarchyObject, table: np.ndarray) -> None:
-    dut.codebook__write__en.value = 1
+    dut.lookup__write__en.value = 1
     for address, value in enumerate(table):
-        dut.codebook__write__addr.value = address
-        dut.codebook__write__data.value = int(value)
+        dut.lookup__write__addr.value = address
+        dut.lookup__write__data.value = int(value)
         await RisingEdge(dut.clk)
-    dut.codebook__write__en.value = 0
+    dut.lookup__write__en.value = 0
 
 
 @bench
@@ -28,8 +28,8 @@ async def codebook(dut: HierarchyObject, idle: bool, pressure: bool) -> None:
         table = data.integers(-(1 << 15), 1 << 15, 16)
         await write(dut, table)
         codes, tags = data.integers(0, 16, 200), data.integers(0, 256, 200)
-        sink = Port(dut, "codebook__o")
-        sending = cocotb.start_soon(Port(dut, "codebook__i").send((codes | tags << 4).tolist(), driver))
+        sink = Port(dut, "lookup__o")
+        sending = cocotb.start_soon(Port(dut, "lookup__i").send((codes | tags << 4).tolist(), driver))
         received, popped = await sink.receive(len(codes), monitor)
         _, pushed = await sending
         assert [signed(item & 0xFFFF, 16) for item in received] == table[codes].tolist()

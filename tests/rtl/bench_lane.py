@@ -7,8 +7,8 @@ from cocotb.triggers import RisingEdge
 
 from tests.rtl.streams import begin, bench, generators, load, pack
 
-BIAS, PE, ROWS = 3, 1, 32
-SUM_DELAY, LATENCY = 2, 7
+BIAS, SCALE, PE, ROWS = 3, 6, 1, 32
+SUM_DELAY, LATENCY = 2, {"lane": 7, "scaled_lane": 9}
 
 
 def formula(total: int, shift: int, relu: bool) -> int:
@@ -19,8 +19,10 @@ def formula(total: int, shift: int, relu: bool) -> int:
 
 
 @bench
-@cocotb.parametrize(shift=[-15, -1, 0, 1, 2, 13, 20, 31, 47, 63], bias_shift=[0, 1, 12, 31], relu=[False, True])
-async def lane(dut: HierarchyObject, shift: int, bias_shift: int, relu: bool) -> None:
+@cocotb.parametrize(
+    unit=["lane", "scaled_lane"], shift=[-15, -1, 0, 1, 2, 13, 20, 31, 47, 63], bias_shift=[0, 1, 12, 31], relu=[False, True]
+)
+async def lane(dut: HierarchyObject, unit: str, shift: int, bias_shift: int, relu: bool) -> None:
     await begin(dut)
     data, _, _ = generators(shift + 100, False, False)
     sums = np.r_[[-(1 << 31), (1 << 31) - 1, 0, -1, 1], data.integers(-(1 << 31), 1 << 31, 9), data.integers(-(1 << 17), 1 << 17, 18)]
@@ -28,15 +30,22 @@ async def lane(dut: HierarchyObject, shift: int, bias_shift: int, relu: bool) ->
     sums[5:10] = halves - np.r_[0, 0, 0, 0, 1]  # exactly between two outputs
     biases = np.where(np.arange(ROWS) % 3 == 0, 0, data.integers(-(1 << 31), 1 << 31, ROWS))
     biases[0], biases[1] = -(1 << 31), (1 << 31) - 1
-    await load(dut, "lane", BIAS, [int(value) & 0xFFFFFFFF for value in biases], PE)
-    await load(dut, "lane", BIAS, [77] * ROWS, PE + 1)
-    dut.lane__layer.value = pack("layer", bias_shift=bias_shift, left=max(0, -shift), right=max(0, shift), relu=int(relu))
+    await load(dut, unit, BIAS, [int(value) & 0xFFFFFFFF for value in biases], PE)
+    await load(dut, unit, BIAS, [77] * ROWS, PE + 1)
+    scales = np.ones(ROWS, dtype=np.int64)
+    if unit == "scaled_lane":
+        scales = np.r_[0xFFFF, 0xFFFF, 0xFFFF, 0, 1, scales[:9], data.integers(0, 1 << 16, ROWS - 14)]
+        await load(dut, unit, SCALE, scales.tolist(), PE)
+        await load(dut, unit, SCALE, [99] * ROWS, PE - 1)
+    layer, row, given, output = (getattr(dut, f"{unit}__{name}") for name in ("layer", "row", "sum", "output"))
+    layer.value = pack("layer", bias_shift=bias_shift, left=max(0, -shift), right=max(0, shift), relu=int(relu))
     found = []
-    for moment in range(ROWS + LATENCY):
-        dut.lane__row.value = moment % ROWS
+    for moment in range(ROWS + LATENCY[unit]):
+        row.value = moment % ROWS
         if moment >= SUM_DELAY:
-            dut.lane__sum.value = int(sums[(moment - SUM_DELAY) % ROWS])
+            given.value = int(sums[(moment - SUM_DELAY) % ROWS])
         await RisingEdge(dut.clk)
-        if moment >= LATENCY:
-            found.append(dut.lane__output.value.to_signed())
-    assert found == [formula(int(value) + (int(bias) << bias_shift), shift, relu) for value, bias in zip(sums, biases, strict=True)]
+        if moment >= LATENCY[unit]:
+            found.append(output.value.to_signed())
+    totals = [int(value) * int(scale) + (int(bias) << bias_shift) for value, scale, bias in zip(sums, scales, biases, strict=True)]
+    assert found == [formula(total, shift, relu) for total in totals]

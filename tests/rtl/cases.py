@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.arch.architecture import Architecture
+from qsim.arch.architecture import Architecture, PEKind
 from qsim.formats.fixed import FixedFormat
-from qsim.formats.layer import ScalarCoded
+from qsim.formats.layer import Dense, Form, Pyramid, ScalarCoded
 from qsim.model.compressed import QuantisedLayer
 from qsim.model.graph import Activation, FullyConnected
 
@@ -23,10 +23,13 @@ class Case:
 def coded_layer(
     machine: Architecture, weights: np.ndarray, bias: np.ndarray, *, up: int = 0, relu: bool = True, bias_shift: int = 3
 ) -> QuantisedLayer:
-    """Return a layer of integer ``weights`` (few distinct values), whose outputs have ``up`` bits more after the point than its inputs."""
+    """Return a layer of integer ``weights`` in the form of the machine's PE, whose outputs have ``up`` bits more after the point than its
+    inputs.
+    """
     array = machine.array
     fraction = array.activation_bits // 2
-    total = fraction + array.weight_bits - 4
+    total = fraction + array.weight_bits - 4  # of weights, or of pulses and scales
+    form = form_of(machine, weights)
     node = FullyConnected(
         name="layer",
         inputs=weights.shape[1],
@@ -35,15 +38,28 @@ def coded_layer(
         input_format=FixedFormat(array.activation_bits, fraction),
         output_format=FixedFormat(array.activation_bits, fraction + up),
         bias_format=FixedFormat(16, total - bias_shift),
-        accumulator_format=FixedFormat(array.accumulator_bits, total),
+        accumulator_format=FixedFormat(array.accumulator_bits, fraction + form.weight_format.fraction),
     )
+    return QuantisedLayer(node=node, form=form, bias=bias)
+
+
+def form_of(machine: Architecture, weights: np.ndarray) -> Form:
+    """Return ``weights`` as the machine's PE stores them; rows of pulses have scales of all sizes."""
+    array = machine.array
+    weight_format = FixedFormat(array.weight_bits, array.weight_bits - 4)
+    if array.kind is PEKind.DENSE:
+        return Dense(values=weights, weight_format=weight_format)
+    if array.kind is PEKind.PVQ:
+        scale_format = FixedFormat(16, array.weight_bits - 4, signed=False)
+        scales = np.random.default_rng(weights.shape).integers(0, 1 << np.arange(len(weights)) % 17)
+        scales[:1] = scale_format.maximum
+        return Pyramid(pulses=weights, scales=scales, scale_format=scale_format)
     codebook = np.unique(weights[weights != 0])
     mask = weights != 0
     if codebook.size == 0:
         codebook = np.array([1])
     codes = np.where(mask, np.searchsorted(codebook, weights), 0)
-    form = ScalarCoded(codes=codes, codebook=codebook, mask=mask, weight_format=FixedFormat(array.weight_bits, array.weight_bits - 4))
-    return QuantisedLayer(node=node, form=form, bias=bias)
+    return ScalarCoded(codes=codes, codebook=codebook, mask=mask, weight_format=weight_format)
 
 
 @dataclass(frozen=True)
@@ -53,10 +69,19 @@ class Maker:
     machine: Architecture
     rng: np.random.Generator
 
-    def weights(self, rows: int, cols: int, density: float, values: np.ndarray | None = None) -> np.ndarray:
+    @property
+    def limit(self) -> int:
+        """The magnitude of the least weight, or pulse."""
         array = self.machine.array
-        if values is None:
-            limit = 1 << (array.weight_bits - 1)
+        return 1 << ((array.code_bits if array.kind is PEKind.PVQ else array.weight_bits) - 1)
+
+    def weights(self, rows: int, cols: int, density: float, values: np.ndarray | None = None) -> np.ndarray:
+        array, limit = self.machine.array, self.limit
+        if values is None and array.kind is PEKind.PVQ:  # mostly small: a pulse of magnitude m takes m cycles
+            values = np.r_[np.tile([1, -1], 15), 2, -2, 3, -limit, limit - 1]
+        elif values is None and array.kind is PEKind.DENSE:
+            values = np.r_[-limit:limit]
+        elif values is None:
             values = self.rng.choice(np.r_[-limit:0, 1:limit], (1 << array.code_bits) - 1, replace=False)
         return np.where(self.rng.random((rows, cols)) < density, self.rng.choice(values, (rows, cols)), 0)
 
@@ -90,8 +115,7 @@ def hazards(make: Maker) -> Iterator[Case]:
 def saturating(make: Maker) -> Iterator[Case]:
     """The largest products of either sign, in runs, so that sums saturate both ways and come back."""
     array = make.machine.array
-    limit = 1 << (array.weight_bits - 1)
-    extremes = np.array([-limit, limit - 1, limit // 2])
+    extremes = np.array([-make.limit, make.limit - 1, make.limit // 2])
     for cols in (3, 90):
         weights = make.weights(3 * array.pes, cols, 0.8, extremes)
         top = 1 << (array.activation_bits - 1)

@@ -31,5 +31,21 @@ MACHINES: dict[str, Architecture] = {
         weights__bytes=6144,
     ),
 }
+# The other kinds: at 4 PEs as they come with qsim, but with less memory, which takes long to build; at 1 and 2 small and narrow, so that
+# everything overflows and runs over.
+_ONE = {"array__pes": 1, "array__local_rows": 40, "weights__bytes": 8192, "activations__bytes": 1024, "scan__skip_zeros": True}
+_TWO = _ONE | {"array__pes": 2, "array__queue__depth": 1, "scan__row_width": 3}
+MACHINES |= {
+    "1 dense PE": _variant("dense-rtl-4", **_ONE),
+    "2 dense PEs": _variant("dense-rtl-4", **_TWO, array__weight_bits=9, array__accumulator_bits=24, weights__width_bits=18),
+    "4 dense PEs": _variant("dense-rtl-4", weights__bytes=16384),
+    "1 codebook PE": _variant("codebook-rtl-4", **_ONE),
+    "2 codebook PEs": _variant("codebook-rtl-4", **_TWO, array__code_bits=5, array__accumulator_bits=30, weights__width_bits=40),
+    "4 codebook PEs": _variant("codebook-rtl-4", weights__bytes=4096),
+    "1 pvq PE": _variant("pvq-rtl-4", **_ONE, array__code_bits=4, array__index_bits=3, array__accumulator_bits=20),
+    "2 pvq PEs": _variant("pvq-rtl-4", **_TWO, array__code_bits=6, array__index_bits=2, array__accumulator_bits=24, weights__width_bits=32),
+    "4 pvq PEs": _variant("pvq-rtl-4", weights__bytes=8192),
+}
 # The same hardware as its namesake: dense order is run-time configuration.
-MACHINES["2 PEs, every column"] = MACHINES["2 PEs, queue of 1"].replace("scan.skip_zeros", False)
+for _name in ("2 PEs, queue of 1", "2 dense PEs", "2 pvq PEs"):
+    MACHINES[f"{_name.split(',')[0]}, every column"] = MACHINES[_name].replace("scan.skip_zeros", False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.arch.architecture import Architecture
+from qsim.arch.architecture import Architecture, Array, PEKind
 from qsim.arch.timing import TIMINGS
 
 
@@ -19,19 +19,21 @@ class Expected:
     cycles: int
 
 
-def service_of(weights: np.ndarray, pes: int, index_bits: int) -> np.ndarray:
-    """Return the issue cycles [pes, cols] of a weight matrix [rows, cols], counting entries by walking every column."""
-    service = np.zeros((pes, weights.shape[1]), dtype=np.int64)
-    for pe in range(pes):
-        for column, values in enumerate(weights[pe::pes].T):
-            run, entries = 0, 0
-            for value in values:
-                if value == 0:
+def service_of(weights: np.ndarray, array: Array) -> np.ndarray:
+    """Return the issue cycles [pes, cols] of a weight matrix [rows, cols], counting by walking every column."""
+    service = np.zeros((array.pes, weights.shape[1]), dtype=np.int64)
+    for pe in range(array.pes):
+        for column, values in enumerate(weights[pe :: array.pes].T):
+            run, cycles = 0, 0
+            for value in values.tolist():
+                if array.kind in (PEKind.DENSE, PEKind.CODEBOOK):
+                    cycles += 1
+                elif value == 0:
                     run += 1
                 else:
-                    entries += 1 + run // (1 << index_bits)
+                    cycles += run // (1 << array.index_bits) + (abs(value) if array.kind is PEKind.PVQ else 1)
                     run = 0
-            service[pe, column] = max(1, entries)
+            service[pe, column] = max(1, cycles)
     return service
 
 
@@ -39,7 +41,7 @@ def expected(weights: np.ndarray, activations: np.ndarray, machine: Architecture
     """Return what the contract says for ``weights`` [rows, cols] and one input [cols]."""
     array, scan, timing = machine.array, machine.scan, TIMINGS[machine.array.kind]
     pes, depth = array.pes, array.queue.depth
-    service = service_of(weights, pes, array.index_bits)
+    service = service_of(weights, array)
     columns = np.flatnonzero(activations) if scan.skip_zeros else np.arange(len(activations))
     count = len(columns)
     a = np.zeros(count, dtype=np.int64)

@@ -46,10 +46,10 @@ async def begin(dut: HierarchyObject) -> RisingEdge:
 
 
 async def load(dut: HierarchyObject, unit: str, kind: int, values: list[int], pe: int = 0) -> None:
-    """Write ``values`` to addresses 0, 1, ... over the load bus of ``unit``."""
+    """Write ``values`` to addresses 0, 1, ... over the load bus of ``unit``, whose layout is ``load <unit>``."""
     getattr(dut, f"{unit}__load__valid").value = 1
     for address, value in enumerate(values):
-        getattr(dut, f"{unit}__load__word").value = pack("load", unit=kind, pe=pe, address=address, data=value)
+        getattr(dut, f"{unit}__load__word").value = pack(f"load {unit}", unit=kind, pe=pe, address=address, data=value)
         await RisingEdge(dut.clk)
     getattr(dut, f"{unit}__load__valid").value = 0
     await RisingEdge(dut.clk)

@@ -18,25 +18,36 @@ from workloads.weights import load_weights
 pytestmark = pytest.mark.rtl
 
 IMAGES = (0, 1, 2)
-RECIPE = """
-name = "no retraining"
+PRUNE = """
 [prune]
 method = "iterative"
 densities = [0.08, 0.09, 0.26]
 rounds = 1
 epochs = 0
+"""
+KMEANS = """
 [quantise]
 method = "kmeans"
-entries = 15
+entries = {}
 start = "linear"
-[finetune]
-epochs = 0
+zero = {}
 """
+QUANTISE = {
+    "sparse": PRUNE + KMEANS.format(15, "false"),
+    "codebook": KMEANS.format(16, "true"),
+    "dense": '[quantise]\nmethod = "fixed"\n',
+    "pvq": '[quantise]\nmethod = "pvq"\npulses = [0.15, 0.4, 2.0]\nepochs = 0\n',
+}
+
+
+def compressed(kind: str) -> CompressedModel:
+    recipe = parse_recipe(f'name = "no retraining"\n{QUANTISE[kind]}\n[finetune]\nepochs = 0\n')
+    return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
 
 
 @pytest.fixture(scope="module")
 def model() -> CompressedModel:
-    return compress(parse_recipe(RECIPE), WORKLOAD, load_weights(WORKLOAD), load_mnist())
+    return compressed("sparse")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +63,15 @@ def test_everything_agrees(name: str, model: CompressedModel, images: np.ndarray
         assert check.agree, check
         assert check.item_differences == check.output_differences_numpy == check.output_differences_torch == 0
         assert check.items > 0 and check.outputs > 0
+
+
+@pytest.mark.parametrize("kind", ["dense", "codebook", "pvq"])
+def test_every_pe_runs_its_own_form(kind: str, images: np.ndarray, build_dir: Path) -> None:
+    """The layers that fit the small machines of the tests; all of them on the machines as they come with qsim: ``test_full``."""
+    layers = [layer.name for layer in WORKLOAD.layers[1:]]
+    checks = verify(compressed(kind), MACHINES[f"4 {kind} PEs"], images, IMAGES, build_dir=build_dir, layers=layers)
+    assert [check.layer for check in checks if check.agree] == list(np.repeat(layers, len(IMAGES)))
+    assert all(check.items > 0 and check.outputs > 0 and check.output_differences_torch == 0 for check in checks)
 
 
 def test_runs_without_records_give_the_same(model: CompressedModel, images: np.ndarray, build_dir: Path) -> None:

@@ -45,6 +45,8 @@ def job(**fields: object) -> ArrayJob:
         ({"bias": np.array([0, 0, 1 << 31])}, "jobs[0].bias must be of 32 bits, not 'larger values'"),
         ({"bias_shift": 32}, "jobs[0].bias_shift must be 0 to 31, not 32"),
         ({"shift": -16}, "jobs[0].shift must be -15 to 63, not -16"),
+        ({"codebook": None}, "jobs[0].codebook must be given for sparse PEs, not 'the opposite'"),
+        ({"scales": np.ones(3, dtype=np.int64)}, "jobs[0].scales must be None for sparse PEs, not 'the opposite'"),
         ({"accumulator_bits": 24}, "jobs[0].accumulator_bits must be 32, the PE's, not 24"),
         ({"output_bits": 8}, "jobs[0].output_bits must be 16, the array's, not 8"),
     ],
@@ -57,9 +59,27 @@ def test_a_job_that_does_not_fit_is_refused(fields: dict[str, object], message: 
 
 
 @pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("dense-rtl-4", {"pointers": np.array([[0, 1, 3]] * 4)}, "pointers must be those of columns that hold every row, not 'others'"),
+        ("dense-rtl-4", {"codes": np.full(6, 1 << 15)}, "codes must be of 16 bits, not 'larger values'"),
+        ("pvq-rtl-4", {"codes": np.full(6, -129)}, "codes must be of 8 bits, not 'larger values'"),
+        ("pvq-rtl-4", {"scales": np.array([1, 2])}, "scales must be of shape [3], not (2,)"),
+        ("pvq-rtl-4", {"scales": np.array([1, 2, 1 << 16])}, "scales must be of 16 bits without a sign, not 'other values'"),
+        ("pvq-rtl-4", {"scales": None}, "scales must be given for pvq PEs, not 'the opposite'"),
+    ],
+)
+def test_a_job_for_another_pe_is_refused(name: str, fields: dict[str, object], message: str, tmp_path: Path) -> None:
+    good: dict[str, object] = {"pointers": np.array([[0, 1, 2]] * 3 + [[0, 0, 0]]), "codes": np.ones(6, dtype=np.int64), "codebook": None}
+    good |= {"gaps": None} if name.startswith("dense") else {"gaps": np.zeros(6, dtype=np.int64), "scales": np.ones(3, dtype=np.int64)}
+    with pytest.raises(UnsupportedProgram) as found:
+        run_array(MACHINES[name], [job(**good | fields)], tmp_path)
+    assert str(found.value) == f"jobs[0].{message}"
+
+
+@pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("array.kind", "dense", "array.kind must be sparse, the PE that has RTL, not 'dense'"),
         ("array.queue.forward_latency", 2, "array.queue.forward_latency must be 1 in RTL, not 2"),
         ("array.queue.return_latency", 0, "array.queue.return_latency must be 1 in RTL, not 0"),
         ("array.min_column_cycles", 2, "array.min_column_cycles must be 1 in RTL, not 2"),

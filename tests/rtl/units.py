@@ -1,18 +1,22 @@
 """One top module with every unit side by side, so that all unit benches share one build."""
 
+import dataclasses
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from qsim.arch.architecture import PEKind
 from qsim.formats.fixed import FixedFormat
 from rtl.codebook import CodebookLookup
 from rtl.drain import DrainLane
 from rtl.nonzero import NonZeroScan
 from rtl.parameters import ArrayParameters
-from rtl.pe.sparse import SparseMac
+from rtl.pe import PE_VARIANTS
 from rtl.stream import Fork, Queue
 
 PARAMETERS = ArrayParameters(pes=3, row_width=5, code_bits=4, index_bits=3, columns=64, local_rows=32, weight_rows=128, entries_per_row=4)
+OF_KIND = {kind: dataclasses.replace(PARAMETERS, kind=kind) for kind in PEKind}
 PE = 1
 OUTPUT = FixedFormat(16, 0)
 DEPTHS = (1, 2, 3, 8)
@@ -43,11 +47,12 @@ class Units(wiring.Component):
         self.units: dict[str, wiring.Component] = {f"queue{depth}": Queue(16, depth) for depth in DEPTHS}
         self.units |= {
             "fork": ForkedQueues(),
-            "codebook": CodebookLookup(4, 16, tag=8),
+            "lookup": CodebookLookup(4, 16, tag=8),
             "scan": NonZeroScan(PARAMETERS),
-            "sparse": SparseMac(PARAMETERS, PE),
             "lane": DrainLane(PARAMETERS, OUTPUT, PE),
+            "scaled_lane": DrainLane(OF_KIND[PEKind.PVQ], OUTPUT, PE),
         }
+        self.units |= {str(kind): PE_VARIANTS[kind](parameters, PE) for kind, parameters in OF_KIND.items()}
         super().__init__({name: Out(unit.signature) for name, unit in self.units.items()})
 
     def elaborate(self, platform: object) -> Module:
