@@ -24,12 +24,17 @@ from rtl.huffman import HuffmanDecoder, HuffmanError, table_words
 from rtl.toolchain import build_model, run_bench
 from tests.rtl import decoders
 from tests.rtl.streams_of_bits import Case, random_code
-from tests.rtl.test_network import RECIPE
 from workloads.lenet_300_100 import WORKLOAD
 from workloads.mnist import load_mnist
 from workloads.weights import load_weights
 
 TOP = "decoders"
+RECIPE = """
+name = "no retraining"
+prune = {method = "iterative", densities = [0.08, 0.09, 0.26], rounds = 1, epochs = 0}
+quantise = {method = "kmeans", entries = 15, start = "linear"}
+finetune = {epochs = 0}
+"""
 
 
 @pytest.fixture(scope="module")
