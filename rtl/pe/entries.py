@@ -27,9 +27,9 @@ def _follows(after: Value, before: Value) -> Value:
     return ~(changes ^ Cat(1, (changes & before)[:-1]))
 
 
-def _grouped(bits: Value) -> Value:
-    """Return for each four bits whether they are all ones: half of the tree over all of them."""
-    return Cat(bits[start : start + 4].all() for start in range(0, len(bits), 4))
+def _grouped(bits: Value, size: int) -> Value:
+    """Return for each ``size`` bits whether they are all ones: the first levels of the tree over all of them."""
+    return Cat(bits[start : start + size].all() for start in range(0, len(bits), size))
 
 
 class EntryReader(wiring.Component):
@@ -92,29 +92,25 @@ class EntryReader(wiring.Component):
         # Issue: one entry a cycle, unless held.
         segment, first = Signal(segment_layout(p)), Signal()
         following = Signal(p.pointer)
-        # Whether the column has no entry, and whether this is its last one: half computed a cycle ahead, because the queue waits for it.
-        empty, last = (Signal(len(_grouped(segment.start))) for _ in range(2))
+        # Whether the column has no entry, only one, or this is its last one: computed a cycle ahead as far as the memory behind the new
+        # column leaves time for, because the queue waits for it.
+        given = self.i.payload
+        nothing, single = _grouped(~(given.start ^ given.end), 4), _grouped(_follows(given.end, given.start), 2)
+        empty, alone, last = Signal(len(nothing)), Signal(len(single)), Signal()
         m.d.comb += [
             following.eq(segment.start + 1),
-            issue.valid.eq(self.busy & ~empty.all() & ~self.hold),
+            issue.valid.eq(self.busy & ~(first & empty.all()) & ~self.hold),
             issue.first.eq(first),
             issue.lane.eq(segment.start),
             issue.activation.eq(segment.value),
             self.issues.eq(issue.valid),
-            self.leaves.eq(self.busy & (empty.all() | (last.all() & ~self.hold))),
+            self.leaves.eq(self.busy & Mux(first, empty.all() | (alone.all() & ~self.hold), last & ~self.hold)),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [segment.start.eq(following), first.eq(0), empty.eq(0), last.eq(_grouped(_follows(segment.end, following)))]
+            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_follows(segment.end, following).all())]
         with m.If(self.i.ready):
-            given = self.i.payload
-            m.d.sync += [
-                self.busy.eq(self.i.valid),
-                segment.eq(given),
-                first.eq(1),
-                empty.eq(_grouped(~(given.start ^ given.end))),
-                last.eq(_grouped(_follows(given.end, given.start))),
-            ]
+            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(given), first.eq(1), empty.eq(nothing), alone.eq(single)]
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
