@@ -13,9 +13,11 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache as kept_once
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
+from typing import TYPE_CHECKING
 
 from qsim.errors import MissingExtra, QsimError, RecipeError
 from qsim.files import write_bytes_atomically, write_text_atomically
@@ -24,6 +26,9 @@ from workloads import WORKLOADS
 from workloads.mnist import Mnist, load_mnist
 from workloads.weights import FloatState, load_weights, save_weights
 from workloads.workload import Workload
+
+if TYPE_CHECKING:
+    from qsim.compress.recipe import Recipe
 
 # The rooms whose source decides what a compressed file contains.
 ROOMS = ("qsim.formats", "qsim.model", "qsim.encode", "qsim.compress", "workloads")
@@ -93,6 +98,43 @@ def float_test_error(workload: Workload, state: FloatState, mnist: Mnist) -> flo
     return 100.0 * wrong / len(mnist.test)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """All that decides a compressed file, and where in the cache it belongs."""
+
+    workload: Workload
+    recipe: "Recipe"
+    mnist: Mnist
+    state: FloatState
+    source: str
+    path: Path
+    key: str
+
+    @property
+    def record(self) -> Path:
+        """Where it is written what the file was made from."""
+        return self.path.parent / "made.json"
+
+    def built(self) -> Built | None:
+        """Return the file if it is in the cache, whole."""
+        if not _intact(self.path, self.record, self.key):
+            return None
+        return Built(path=self.path, recipe=self.recipe.name, key=self.key, reused=True)
+
+
+def _order(name: str, recipe_name: str, cache: Path, mnist: Mnist, weights: Path | None) -> _Order:
+    from qsim.compress.recipe import load_recipe
+
+    workload, recipe = find_workload(name), load_recipe(recipe_name)
+    if not re.fullmatch(r"\w[\w.+ -]{0,99}", recipe.name):
+        raise RecipeError(path="name", rule="a file's name: letters, digits, spaces and . + - _, at most 100", value=recipe.name)
+    state = load_weights(workload, weights)
+    source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
+    key = _key((recipe.text, source), state, mnist)
+    path = cache / key[:16] / f"{recipe.name}.qsz"
+    return _Order(workload=workload, recipe=recipe, mnist=mnist, state=state, source=source, path=path, key=key)
+
+
 def build(name: str, recipe_name: str, *, cache: Path, data: Path | None = None, weights: Path | None = None, progress: Progress) -> Built:
     """Return the compressed file of ``recipe_name`` (a name or a TOML file) from ``cache``, making it if it is not there.
 
@@ -100,24 +142,18 @@ def build(name: str, recipe_name: str, *, cache: Path, data: Path | None = None,
     """
     need_torch("compression")
     from qsim.compress.pipeline import compress
-    from qsim.compress.recipe import load_recipe
 
-    workload, recipe, mnist = find_workload(name), load_recipe(recipe_name), load_mnist(data)
-    if not re.fullmatch(r"\w[\w.+ -]{0,99}", recipe.name):
-        raise RecipeError(path="name", rule="a file's name: letters, digits, spaces and . + - _, at most 100", value=recipe.name)
-    state = load_weights(workload, weights)
-    source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
-    key = _key((recipe.text, source), state, mnist)
-    folder = cache / key[:16]
-    path = folder / f"{recipe.name}.qsz"
-    if _intact(path, folder / "made.json", key):
-        return Built(path=path, recipe=recipe.name, key=key, reused=True)
-    model = compress(recipe, workload, state, mnist, progress=progress, weight_source=source)
-    notes = {**model.notes, "float_test_error": round(float_test_error(workload, state, mnist), 4)}
-    dataclasses.replace(model, notes=notes).save(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    write_text_atomically(folder / "made.json", json.dumps({"key": key, "recipe": recipe.name, "sha256": digest}) + "\n")
-    return Built(path=path, recipe=recipe.name, key=key, reused=False)
+    order = _order(name, recipe_name, cache, load_mnist(data), weights)
+    found = order.built()
+    if found is not None:
+        return found
+    model = compress(order.recipe, order.workload, order.state, order.mnist, progress=progress, weight_source=order.source)
+    notes = {**model.notes, "float_test_error": round(float_test_error(order.workload, order.state, order.mnist), 4)}
+    dataclasses.replace(model, notes=notes).save(order.path)
+    digest = hashlib.sha256(order.path.read_bytes()).hexdigest()
+    record = {"key": order.key, "recipe": order.recipe.name, "sha256": digest}
+    write_text_atomically(order.record, json.dumps(record) + "\n")
+    return Built(path=order.path, recipe=order.recipe.name, key=order.key, reused=False)
 
 
 def build_all(
@@ -130,8 +166,23 @@ def build_all(
     progress: Progress,
     workers: int = 2,
 ) -> list[Built]:
-    """Build several recipes in parallel processes (one torch thread each) and return them in the given order."""
+    """Build several recipes in parallel processes (one torch thread each) and return them in the given order.
+
+    Those in the cache are found without starting a process.
+    """
     need_torch("compression")
+    mnist = load_mnist(data)
+    found = {recipe: _order(name, recipe, cache, mnist, weights).built() for recipe in recipes}
+    missing = [recipe for recipe, built in found.items() if built is None]
+    made = dict(zip(missing, _build_missing(name, missing, cache, data, weights, progress, workers), strict=True))
+    return [found[recipe] or made[recipe] for recipe in recipes]
+
+
+def _build_missing(
+    name: str, recipes: Sequence[str], cache: Path, data: Path | None, weights: Path | None, progress: Progress, workers: int
+) -> list[Built]:
+    if not recipes:
+        return []
     context = get_context("spawn")
     with context.Manager() as manager:
         reports = manager.Queue()
@@ -175,7 +226,8 @@ def _key(texts: tuple[str, ...], state: FloatState, mnist: Mnist) -> str:
     return digest.hexdigest()
 
 
-def source_hash(packages: Sequence[str]) -> str:
+@kept_once
+def source_hash(packages: tuple[str, ...]) -> str:
     """Return a hash over the Python and TOML source of ``packages``."""
     digest = hashlib.sha256()
     for package in packages:

@@ -1,5 +1,8 @@
 """``qsim demo``: the main job on real data, from the trained network to the report."""
 
+import dataclasses
+import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,21 +86,35 @@ def command(out: Path, images: str, workers: int, data: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _key(*parts: object) -> str:
+    """Return a hash of the parts and of the source of everything that simulates, prices and verifies."""
+    from qsim.build import source_hash
+
+    text = json.dumps([parts, source_hash(("qsim", "rtl", "energy_models", "workloads"))], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _simulate(files: "dict[str, Built]", out: Path, images: tuple[int, ...], data: Path | None) -> "list[RunResult]":
     from qsim.arch.machine_file import load_machine
     from qsim.cli.console import messages, progress
     from qsim.energy.loader import load_technology
     from qsim.errors import QsimError
-    from qsim.results import save_runs
+    from qsim.results import load_runs, save_runs
     from qsim.run import load_file, run_model
     from workloads.mnist import load_test
 
     test, technology = load_test(data), load_technology(DEFAULT_TECHNOLOGY)
+    machines = [load_machine(name) for _, name in DESIGNS]
+    inputs = hashlib.sha256(test.images.tobytes() + test.labels.tobytes()).hexdigest()
+    key = _key([files[recipe].key for recipe, _ in DESIGNS], [machine.hash for machine in machines], technology.hash, images, inputs)
+    kept = out / "cache" / f"runs-{key}.json"
+    if kept.is_file():
+        messages.print("    reused: same files, machines, prices, images and source")
+        return load_runs(kept)
     loaded = {recipe: load_file(files[recipe].path, test) for recipe, _ in DESIGNS}
     runs = []
     with progress() as report:
-        for number, (recipe, name) in enumerate(DESIGNS, 1):
-            machine = load_machine(name)
+        for number, ((recipe, name), machine) in enumerate(zip(DESIGNS, machines, strict=True), 1):
             run = run_model(loaded[recipe], machine, technology, images=images, test=test, trace=True)
             slow = run_model(loaded[recipe], machine, technology, images=images[:1], test=test, engine="event")
             if [layer[:1] for layer in run.layers] != list(slow.layers):
@@ -106,6 +123,7 @@ def _simulate(files: "dict[str, Built]", out: Path, images: tuple[int, ...], dat
                 )
             runs.append(run)
             report("machines (numba, checked against SimPy)", number, len(DESIGNS))
+    save_runs(kept, runs)
     save_runs(out / "runs.json", runs)
     messages.print(f"    SimPy and numba agree on every cycle, stall and count of all {len(DESIGNS)} machines (image {images[0]})")
     return runs
@@ -115,17 +133,22 @@ def _verify(built: "Built", out: Path, data: Path | None) -> "list[Check]":
     import numpy as np
 
     from qsim.arch.machine_file import load_machine
-    from qsim.cli.console import progress
+    from qsim.cli.console import messages, progress
+    from qsim.files import write_text_atomically
     from qsim.model.compressed import CompressedModel
-    from qsim.verify import verify
+    from qsim.verify import Check, verify
     from workloads.mnist import load_test
 
-    model, test = CompressedModel.load(built.path), load_test(data)
+    model, test, machine = CompressedModel.load(built.path), load_test(data), load_machine(VERIFIED_MACHINE)
     inputs = test.images[DIGIT : DIGIT + 1].astype(np.int64)
+    kept = out / "cache" / f"checks-{_key(built.key, machine.hash, VERIFIED_LAYERS, inputs.tolist())}.json"
+    if kept.is_file():
+        messages.print("    reused: same file, machine, digit and source")
+        return [Check(**{**item, "values": tuple(item["values"])}) for item in json.loads(kept.read_text(encoding="utf-8"))]
     with progress() as report:
-        return verify(
-            model, load_machine(VERIFIED_MACHINE), inputs, (DIGIT,), build_dir=out / "rtl", layers=VERIFIED_LAYERS, progress=report
-        )
+        checks = verify(model, machine, inputs, (DIGIT,), build_dir=out / "rtl", layers=VERIFIED_LAYERS, progress=report)
+    write_text_atomically(kept, json.dumps([dataclasses.asdict(check) for check in checks]))
+    return checks
 
 
 def _published_table(model: "CompressedModel") -> Table:
