@@ -33,6 +33,6 @@ def run() -> list[dict[str, object]]:
             "value": seconds(["simulate", file, *machines]),
             "unit": "s",
             "target": "< 2",
-            "on": "smallest.qsz, 20 images a machine, error on 10,000 images, process start included",
+            "on": "smallest.qsz, 10 images a machine, error on 10,000 images, process start included",
         },
     ]

@@ -4,9 +4,12 @@ Results go to standard output, progress and messages to standard error. A user's
 Logging is configured here and nowhere else.
 """
 
+import contextlib
 import importlib
 import logging
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -73,6 +76,25 @@ def cli(verbose: bool, debug: bool) -> None:
     """
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+def entry() -> NoReturn:
+    """Run the installed command: :func:`main`, then leave at once.
+
+    Taking numba and LLVM down piece by piece costs a third of a second and frees nothing that the end of the process does not free.
+    """
+    # One BLAS thread: a second one spins against the simulation for longer than it helps.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    status = 0
+    try:
+        main()
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 0
+    logging.shutdown()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def main(arguments: list[str] | None = None) -> None:

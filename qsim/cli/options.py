@@ -23,7 +23,7 @@ technology_option = click.option(
     help="Prices of accesses: see qsim list technologies.",
 )
 images_option = click.option(
-    "--images", default="0:20", show_default=True, metavar="RANGE", help="Test images to run: 7, 3,14,15 or 0:100 (end excluded)."
+    "--images", default="0:10", show_default=True, metavar="RANGE", help="Test images to run: 7, 3,14,15 or 0:100 (end excluded)."
 )
 engine_option = click.option(
     "--engine",

@@ -70,7 +70,19 @@ def drain(layer: QuantisedLayer, accumulators: IntArray) -> IntArray:
 
 
 def accumulate(weights: IntArray, inputs: IntArray, accumulator: FixedFormat) -> IntArray:
-    """Return the accumulators [n, rows] after the products of ``weights`` [rows, cols] with ``inputs`` [n, cols]."""
+    """Return the accumulators [n, rows] after the products of ``weights`` [rows, cols] with ``inputs`` [n, cols].
+
+    Rows and columns without a weight are left out: adding zero changes no sum and saturates none.
+    """
+    rows, cols = np.any(weights, axis=1), np.any(weights, axis=0)
+    if rows.all() and cols.all():
+        return _accumulate_live(weights, inputs, accumulator)
+    result = np.zeros((len(inputs), weights.shape[0]), dtype=np.int64)
+    result[:, rows] = _accumulate_live(weights[np.ix_(rows, cols)], inputs[:, cols], accumulator)
+    return result
+
+
+def _accumulate_live(weights: IntArray, inputs: IntArray, accumulator: FixedFormat) -> IntArray:
     result = np.empty((len(inputs), weights.shape[0]), dtype=np.int64)
     largest_row = int(np.abs(weights).sum(axis=1).max(initial=0))
     real: FloatArray = weights.T.astype(np.float64)
