@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to standard error.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(verbose: bool, debug: bool) -> None:
-    r"""Find out what a compressed neural network costs on real hardware, before it is built.
+    """Find out what a compressed neural network costs on real hardware, before it is built.
 
     \b
     Example, from a trained network to a report:

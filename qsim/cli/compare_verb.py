@@ -16,7 +16,7 @@ from qsim.units import si
 @click.option("--baseline", metavar="MACHINE", help="Machine the others are compared with (the first run's by default).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(files: tuple[Path, ...], baseline: str | None, as_json: bool) -> None:
-    r"""Put simulated runs side by side: size, error, time, energy and what was saved.
+    """Put simulated runs side by side: size, error, time, energy and what was saved.
 
     \b
     Example:

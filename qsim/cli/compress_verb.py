@@ -26,7 +26,7 @@ from qsim.cli.options import data_option, json_option
 @data_option
 @json_option
 def command(workload: str, recipe: str, weights: Path | None, out: Path | None, cache: Path, data: Path | None, as_json: bool) -> None:
-    r"""Prune, quantise and encode a network; prints the size of the file and the error of its integer arithmetic.
+    """Prune, quantise and encode a network; prints the size of the file and the error of its integer arithmetic.
 
     \b
     Examples:

@@ -41,7 +41,7 @@ DIGIT = 7
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Recipes compressed at a time.")
 @data_option
 def command(out: Path, images: str, workers: int, data: Path | None) -> None:
-    r"""Compress LeNet-300-100 five ways, simulate it on six machines, price it, run a digit through the RTL, and write the report.
+    """Compress LeNet-300-100 five ways, simulate it on six machines, price it, run a digit through the RTL, and write the report.
 
     Finished stages are reused by content: a second run takes seconds.
 

@@ -35,7 +35,7 @@ COLUMNS = (
 @click.option("--recipe", "show_recipe", is_flag=True, help="Print the recipe that made the file.")
 @json_option
 def command(file: Path, show_recipe: bool, as_json: bool) -> None:
-    r"""Show Deep Compression's table for a file, layer by layer, and what its bytes are spent on.
+    """Show Deep Compression's table for a file, layer by layer, and what its bytes are spent on.
 
     \b
     Example:

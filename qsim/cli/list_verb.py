@@ -12,7 +12,7 @@ TOPICS = ("machines", "technologies", "recipes", "workloads", "quantizers", "rep
 @click.argument("topics", nargs=-1, type=click.Choice(TOPICS), metavar="[TOPIC]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(topics: tuple[str, ...], as_json: bool) -> None:
-    r"""List machines, technologies, recipes, workloads, quantizers and reports.
+    """List machines, technologies, recipes, workloads, quantizers and reports.
 
     \b
     Example:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 )
 @click.option("--title", default="What it saves and what it costs", show_default=True, help="Title of the page.")
 def command(files: tuple[Path, ...], out: Path, baseline: str | None, compression: Path | None, title: str) -> None:
-    r"""Write one self-contained HTML page, its figures as SVG and PNG, and its data as CSV and JSON.
+    """Write one self-contained HTML page, its figures as SVG and PNG, and its data as CSV and JSON.
 
     Runs made with --trace also give a timeline and trace.json for Perfetto.
 

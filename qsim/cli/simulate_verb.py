@@ -45,7 +45,7 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Run compressed networks on machines: cycles, stalls, accesses and energy.
+    """Run compressed networks on machines: cycles, stalls, accesses and energy.
 
     \b
     Examples:

@@ -40,7 +40,7 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Simulate one file on every combination of machine parameters. An impossible point becomes a row that says why.
+    """Simulate one file on every combination of machine parameters. An impossible point becomes a row that says why.
 
     \b
     Example:

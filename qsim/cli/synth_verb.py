@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def command(machine: str, device: str, seed: int, place: bool, build: Path, as_json: bool) -> None:
-    r"""Synthesise a machine's array for an FPGA with Yosys, place and route it with nextpnr.
+    """Synthesise a machine's array for an FPGA with Yosys, place and route it with nextpnr.
 
     The array stands in a scan shell of four pins, because it has more ports than an FPGA has pins.
 

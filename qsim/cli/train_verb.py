@@ -15,7 +15,7 @@ from qsim.cli.options import data_option
 )
 @data_option
 def command(workload: str, seed: int | None, out: Path | None, data: Path | None) -> None:
-    r"""Train a float network; the shipped checkpoint is made by this with the default seed.
+    """Train a float network; the shipped checkpoint is made by this with the default seed.
 
     \b
     Example:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @data_option
 @json_option
 def command(file: Path, machine: str, layers: str | None, images: str, build: Path, data: Path | None, as_json: bool) -> None:
-    r"""Run real inputs through the generated RTL under Verilator and compare bits and cycles with SimPy, numba and PyTorch.
+    """Run real inputs through the generated RTL under Verilator and compare bits and cycles with SimPy, numba and PyTorch.
 
     Exit status 1 if anything differs.
 

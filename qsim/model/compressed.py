@@ -157,8 +157,10 @@ class CompressedModel:
         """Read a file. Raises :class:`FileFormatError` for one that is not exactly what :meth:`save` wrote."""
         place = Path(path)
         try:
-            if not place.is_file() or place.stat().st_size > MAX_FILE_BYTES:
-                raise FileFormatError(path=str(place), rule=f"an existing file of at most {MAX_FILE_BYTES} bytes", value="something else")
+            if not place.is_file():
+                raise FileFormatError(f"{place} is not a file" if place.exists() else f"{place} does not exist")
+            if place.stat().st_size > MAX_FILE_BYTES:
+                raise FileFormatError(path=f"size of {place}", rule=f"at most {MAX_FILE_BYTES} bytes", value=place.stat().st_size)
             data = place.read_bytes()
         except OSError as error:
             raise FileFormatError(f"cannot read {place}: {error.strerror}") from error

@@ -23,7 +23,8 @@ QSIM = Path(sys.executable).parent / "qsim"
 def test_every_verb_has_help_with_an_example(verb: str, qsim: Command) -> None:
     status, out, _ = qsim(verb, "--help")
     assert status == 0
-    assert f"qsim {verb}" in out.split("Example", 1)[1]
+    assert f"\n    qsim {verb}" in out.split("Example", 1)[1]  # on a line of its own, to be copied
+    assert "\\b" not in out
 
 
 def test_help_imports_nothing_heavy() -> None:
