@@ -1,10 +1,11 @@
-"""The broadcast array: scan, fork, a queue and a PE for each share of the rows, drain."""
+"""The broadcast array: activation memory, scan, fork, a queue and a PE for each share of the rows, drain."""
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qsim.formats.fixed import FixedFormat
+from rtl.activations import ActivationMemory, RowReads
 from rtl.drain import Drain
 from rtl.load import LoadSignature, Unit
 from rtl.nonzero import NonZeroScan
@@ -19,17 +20,32 @@ def events_layout(parameters: ArrayParameters) -> data.StructLayout:
     """Return the layout of what happens in a cycle.
 
     ``broadcast``: an item is handed to all queues; ``result``: a row of outputs is there. One bit a PE: ``pop``: it takes an item from its
-    queue; ``issue``: a column begins; ``leave``: the column's last entry is issued.
+    queue; ``issue``: a column begins; ``leave``: the column's last entry is issued. ``row_read``: an activation row is read;
+    ``passes_zeros``: the scan leaves a row without items; ``queue_full``: an item is offered and not taken; ``draining``: the drain is at
+    work. One bit a PE: ``busy``: its issue stage holds a column; ``entry``, ``filler``: an entry, a filler among them, has been read;
+    ``weight_read``: a row of the weight memory is read; ``addition``: a product or term goes to a sum.
     """
-    flags = unsigned(parameters.pes)
-    return data.StructLayout({"broadcast": 1, "result": 1, "pop": flags, "issue": flags, "leave": flags})
+    p = unsigned(parameters.pes)
+    flags = {
+        "broadcast": 1,
+        "result": 1,
+        "pop": p,
+        "issue": p,
+        "leave": p,
+        "row_read": 1,
+        "passes_zeros": 1,
+        "queue_full": 1,
+        "draining": 1,
+    }
+    return data.StructLayout(flags | {"busy": p, "entry": p, "filler": p, "weight_read": p, "addition": p})
 
 
 class BroadcastArray(wiring.Component):
     """One layer at a time: activation ``j`` goes to all PEs; PE ``p`` owns the rows ``i`` with ``i % pes == p``.
 
     Preload all memories and the configuration over ``load`` (it may be used whenever ``busy`` is low and not in the cycle before or of
-    ``start``), give ``start`` for one cycle, collect ``result``. Sums are zero at power-up and left at zero by the drain.
+    ``start``), give ``start`` for one cycle, collect ``result``. Sums are zero at power-up and left at zero by the drain; after a reset
+    in the middle of a layer ``clear`` sets them to zero.
 
     Timing
     ------
@@ -45,7 +61,10 @@ class BroadcastArray(wiring.Component):
     Members
     -------
     load : ``In(LoadSignature(parameters))``
-    start : ``In(1)``
+    start, clear : ``In(1)``
+        Run the layer; only drain it, which gives rows of no meaning and leaves the sums at zero.
+    unload : ``In(RowReads(parameters))``
+        Reads the results that were stored, while ``busy`` is low.
     busy : ``Out(1)``
     cycles : ``Out(32)``
         Cycles of the layer, once ``busy`` is low again.
@@ -61,6 +80,7 @@ class BroadcastArray(wiring.Component):
     def __init__(self, parameters: ArrayParameters) -> None:
         p = self.parameters = parameters
         self.output = FixedFormat(p.activation_bits, 0)
+        self.activations = ActivationMemory(p)
         self.scan = NonZeroScan(p)
         self.drain = Drain(p, self.output)
         self.fork = Fork(p.item, p.pes)
@@ -72,6 +92,8 @@ class BroadcastArray(wiring.Component):
             {
                 "load": In(LoadSignature(p)),
                 "start": In(1),
+                "clear": In(1),
+                "unload": In(RowReads(p)),
                 "busy": Out(1),
                 "cycles": Out(CYCLE_BITS),
                 "result": self.drain.signature.members["result"],
@@ -89,9 +111,13 @@ class BroadcastArray(wiring.Component):
             m.d.sync += layer.eq(load.word.data)
 
         m.submodules.scan, m.submodules.fork, m.submodules.drain = scan, fork, drain = self.scan, self.fork, self.drain
+        m.submodules.activations = activations = self.activations
         connect(m, scan.o, fork.i)
-        for unit in (scan, drain):
+        connect(m, scan.rows, activations.scan)
+        connect(m, flipped(self.unload), activations.unload)
+        for unit in (activations, drain):
             connect(m, load, unit.load)
+        for unit in (activations, scan, drain):
             m.d.comb += unit.layer.eq(layer)
         for number, (branch, queue, pe) in enumerate(zip(fork.o, self.queues, self.pes, strict=True)):
             m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
@@ -106,15 +132,28 @@ class BroadcastArray(wiring.Component):
                 self.events.pop[number].eq(queue.o.valid & queue.o.ready),
                 self.events.issue[number].eq(pe.issue),
                 self.events.leave[number].eq(pe.leave),
+                self.events.busy[number].eq(pe.holds),
+                self.events.entry[number].eq(pe.entry),
+                self.events.filler[number].eq(pe.filler),
+                self.events.weight_read[number].eq(pe.weight_read),
+                self.events.addition[number].eq(pe.addition),
             ]
 
-        computing, quiet = Signal(), Signal()
+        computing, quiet, clears = Signal(), Signal(), Signal()
         m.d.comb += [
             quiet.eq(~scan.active & Cat(pe.idle & ~queue.o.valid for queue, pe in zip(self.queues, self.pes, strict=True)).all()),
             scan.start.eq(self.start & ~self.busy),
+            clears.eq(self.clear & ~self.busy),
+            drain.start.eq((computing & quiet) | clears),
+            activations.restart.eq(scan.start | clears),
+            activations.results.valid.eq(drain.result.valid),
+            activations.results.values.eq(drain.result.values),
             self.events.result.eq(drain.result.valid),
             self.events.broadcast.eq(scan.o.valid & scan.o.ready),
-            drain.start.eq(computing & quiet),
+            self.events.row_read.eq(scan.rows.en),
+            self.events.passes_zeros.eq(scan.passes_zeros),
+            self.events.queue_full.eq(scan.o.valid & ~scan.o.ready),
+            self.events.draining.eq(self.busy & ~computing),
         ]
         connect(m, drain.result, flipped(self.result))
         m.d.sync += self.cycles.eq(self.cycles + self.busy)
@@ -122,6 +161,6 @@ class BroadcastArray(wiring.Component):
             m.d.sync += computing.eq(0)
         with m.If(drain.done):
             m.d.sync += self.busy.eq(0)
-        with m.If(scan.start):
-            m.d.sync += [self.busy.eq(1), computing.eq(1), self.cycles.eq(0)]
+        with m.If(scan.start | clears):
+            m.d.sync += [self.busy.eq(1), computing.eq(scan.start), self.cycles.eq(0)]
         return m

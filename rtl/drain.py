@@ -19,12 +19,14 @@ COARSE = 16  # requantisation shifts by multiples of this, then by the rest
 class DrainLane(wiring.Component):
     """Scale (if the array has scales), bias, requantisation and activation function of one PE's sums.
 
-    ``output = relu(requantise(sum * scale + (bias << bias_shift)))`` with ``requantise`` exactly as ``FixedFormat.requantise``: a right
-    shift rounds by the format's rule, a left shift is exact, then the value saturates. No intermediate overflows.
+    ``output = min(limit, relu(requantise(sum * scale + (bias << bias_shift))))`` with ``requantise`` exactly as
+    ``FixedFormat.requantise``: a right shift rounds by the format's rule, a left shift is exact, then the value saturates. Saturation
+    to the positive side is the limit that every layer has. No intermediate overflows.
 
     Timing
     ------
-    Bias and scale of ``row`` are read in cycle ``k``; ``sum`` belongs to the same row in ``k + sum_delay``; ``output`` in ``k + latency``.
+    Bias and scale that are stored in ``row`` are read in cycle ``k``; ``sum`` belongs to them in ``k + sum_delay``; ``output`` in
+    ``k + latency``.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class DrainLane(wiring.Component):
     row : ``In(parameters.local_row)``
     sum : ``In(parameters.accumulator)``
     layer : ``In(parameters.layer)``
-        ``bias_shift``, ``left``, ``right`` and ``relu`` are read.
+        ``bias_shift``, ``left``, ``right``, ``relu`` and ``limit`` are read.
     load : ``In(LoadSignature(parameters))``
         Writes unit BIAS, with scales also SCALE.
     output : ``Out(fixed_shape(form))``
@@ -116,26 +118,22 @@ class DrainLane(wiring.Component):
         )
         window, exceeds = Signal(signed(width + 2 + COARSE - 1)), Signal()
         doubled, overflows = Signal.like(window), Signal()
-        rounded, limited = Signal(signed(width + 1)), Signal(signed(width))
+        rounded = Signal(signed(width + 1))
         chosen = windows[amount >> exact_log2(COARSE)]
         m.d.sync += [
             amount.eq(layer.right + MAX_LEFT_SHIFT - layer.left),
             Cat(window, exceeds).eq(chosen),
             doubled.eq(window >> amount[: exact_log2(COARSE)]),
             overflows.eq(exceeds),
-            self.output.eq(Mux(layer.relu & doubled[-1], 0, limited)),
         ]
-        above = doubled[width + 1 :]
-        m.d.comb += [
-            rounded.eq((doubled[: width + 2].as_signed() + int(self.form.rounding is Rounding.HALF_UP)) >> 1),
-            limited.eq(
-                Mux(
-                    overflows | (above.any() & ~above.all()) | (rounded[-1] != rounded[-2]),
-                    Cat((~doubled[-1]).replicate(width - 1), doubled[-1]),
-                    rounded,
-                )
-            ),
-        ]
+        half_up, negative = int(self.form.rounding is Rounding.HALF_UP), doubled[-1]
+        above = doubled[width:]  # bits that the doubled output has no room for, and its sign
+        lowest = -1 << (width - 1)
+        m.d.comb += rounded.eq((doubled[: width + 1].as_signed() + half_up) >> 1)
+        # Beside the rounding adder, not behind it: (x + 1) >> 1 is above the limit if and only if x is above twice the limit.
+        beyond = overflows | (doubled > ((layer.limit << 1) | (1 - half_up)))
+        below = overflows | ~above.all()
+        m.d.sync += self.output.eq(Mux(negative, Mux(layer.relu, 0, Mux(below, lowest, rounded)), Mux(beyond, layer.limit, rounded)))
 
 
 def _window(value: Value, width: int) -> Value:
@@ -164,7 +162,7 @@ class Drain(wiring.Component):
     start : ``In(1)``
         Only while no row is under way.
     layer : ``In(parameters.layer)``
-        ``drain_rows`` (at least 1) and what :class:`DrainLane` reads.
+        ``drain_rows`` (at least 1), ``row_base`` and what :class:`DrainLane` reads.
     load : ``In(LoadSignature(parameters))``
     row_valid, row : ``Out``
         To the PEs: the local row whose sums are wanted.
@@ -199,7 +197,7 @@ class Drain(wiring.Component):
         stage = data.StructLayout({"valid": 1, "last": 1, "row": self.parameters.local_row})
         stages = [Signal(stage, name=f"stage{number}") for number in range(self.latency)]
         asked, result = Signal(stage), stages[-1]
-        counting, row = Signal(), Signal(self.parameters.local_row)
+        counting, row, stored = Signal(), Signal(self.parameters.local_row), Signal(self.parameters.local_row)
         m.d.comb += [
             self.row_valid.eq(counting),
             self.row.eq(row),
@@ -212,16 +210,16 @@ class Drain(wiring.Component):
         ]
         for before, after in itertools.pairwise([asked, *stages]):
             m.d.sync += after.eq(before)
-        m.d.sync += row.eq(row + 1)
+        m.d.sync += [row.eq(row + 1), stored.eq(stored + 1)]
         with m.If(counting & asked.last):
             m.d.sync += counting.eq(0)
         with m.If(self.start):
-            m.d.sync += [counting.eq(1), row.eq(0)]
+            m.d.sync += [counting.eq(1), row.eq(0), stored.eq(self.layer.row_base)]
         for pe, lane in enumerate(self.lanes):
             m.submodules[f"lane{pe}"] = lane
             wiring.connect(m, wiring.flipped(self.load), lane.load)
             m.d.comb += [
-                lane.row.eq(self.row),
+                lane.row.eq(stored),
                 lane.sum.eq(self.sums[pe]),
                 lane.layer.eq(self.layer),
                 self.result.values[pe].eq(lane.output),

@@ -6,15 +6,18 @@ from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
 from rtl.parameters import ArrayParameters
+from rtl.places import ActivationPlaces
 
 
-class Unit(enum.Enum, shape=3):
+class Unit(enum.Enum, shape=4):
     """What a word of the load bus is written to.
 
-    LAYER: the configuration (address ignored). ACTIVATIONS: a row, element 0 in the low bits. CODEBOOK: one value, the same for all PEs.
-    BIAS, SCALE: of one local row of PE ``pe``. POINTERS: the pair of pointers ``2 * address`` (low half) and ``2 * address + 1`` of
-    PE ``pe``, each a ``column_pointer``. WEIGHTS: a weight row of PE ``pe``, entry 0 in the low bits. Words for a unit that the array
-    does not have are ignored.
+    LAYER: the configuration (address ignored). ACTIVATIONS: a row (:meth:`rtl.places.ActivationPlaces.address`), element 0 in the low
+    bits. CODEBOOK: one value, the same for all PEs. BIAS, SCALE: of one local row of PE ``pe``. POINTERS: the pair of pointers
+    ``2 * address`` (low half) and ``2 * address + 1`` of PE ``pe``, each a ``column_pointer``. WEIGHTS: a weight row of PE ``pe``, entry 0
+    in the low bits. DESCRIPTOR: of layer ``address``; TABLE: the weight of code ``address mod 2**code_bits`` in layer
+    ``address div 2**code_bits``, copied to the codebooks before the layer runs. CODE_LENGTH, CODE_SYMBOL, GAP_LENGTH, GAP_SYMBOL: tables
+    of the two Huffman decoders. Words for a unit that the array does not have are ignored.
     """
 
     LAYER = 0
@@ -24,14 +27,21 @@ class Unit(enum.Enum, shape=3):
     POINTERS = 4
     WEIGHTS = 5
     SCALE = 6
+    DESCRIPTOR = 7
+    TABLE = 8
+    CODE_LENGTH = 9
+    CODE_SYMBOL = 10
+    GAP_LENGTH = 11
+    GAP_SYMBOL = 12
 
 
 def load_layout(parameters: ArrayParameters) -> data.StructLayout:
     """Return the layout of a word on the load bus: ``unit``, ``pe``, ``address`` and ``data``, wide enough for every unit."""
     p = parameters
-    depths = (p.activation_rows, 1 << p.code_bits, p.local_rows, p.columns // 2 + 1, p.weight_rows)
+    tables = max(1, p.layers) << p.code_bits if p.has_codebook else 1
+    depths = (ActivationPlaces.of(p).addresses, tables, p.layers, p.local_rows, p.pointer_pairs, p.weight_rows)
     widths = (
-        Shape.cast(p.layer).width,
+        Shape.cast(p.descriptor if p.layers else p.layer).width,
         p.row_width * p.activation_bits,
         p.weight_bits,
         p.bias_bits,

@@ -1,10 +1,10 @@
 """The non-zero scan: activation memory rows in, a stream of (column, activation) out."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Array, Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.load import LoadSignature, Unit, connect_memory
+from rtl.activations import RowReads
 from rtl.parameters import ArrayParameters
 from rtl.stream import Queue
 
@@ -13,7 +13,7 @@ def scan_row_layout(parameters: ArrayParameters) -> data.StructLayout:
     """Return the layout of a row on its way to the scan: the column of its first element, its ``values``, and which are ``wanted``."""
     p = parameters
     return data.StructLayout(
-        {"base": p.layer["columns"].shape, "last": 1, "wanted": p.row_width, "values": data.ArrayLayout(p.activation, p.row_width)}
+        {"base": p.scanned_column, "last": 1, "wanted": p.row_width, "values": data.ArrayLayout(p.activation, p.row_width)}
     )
 
 
@@ -35,11 +35,13 @@ class NonZeroScan(wiring.Component):
     start : ``In(1)``
         Begin a layer; only while not ``active``.
     layer : ``In(parameters.layer)``
-        ``scan_rows`` (at least 1), ``columns`` and ``every_column`` are read; they must not change while ``active``.
-    load : ``In(LoadSignature(parameters))``
-        Writes unit ACTIVATIONS.
+        ``scan_rows`` (at least 1), ``columns``, ``column_base`` and ``every_column`` are read; they must not change while ``active``.
+    rows : ``Out(RowReads(parameters))``
+        To the activation memory.
     o : ``Out(stream.Signature(parameters.item))``
     active : ``Out(1)``
+    passes_zeros : ``Out(1)``
+        A row without an item to offer is left. To observe.
     """
 
     start_latency = 4
@@ -47,21 +49,22 @@ class NonZeroScan(wiring.Component):
     def __init__(self, parameters: ArrayParameters) -> None:
         self.parameters = parameters
         # From the cycle in which a row leaves this queue to that in which the row read instead could leave it: a row a cycle needs as many.
-        self.rows = Queue(scan_row_layout(parameters), self.start_latency)
+        self.ahead = Queue(scan_row_layout(parameters), self.start_latency)
         super().__init__(
             {
                 "start": In(1),
                 "layer": In(parameters.layer),
-                "load": In(LoadSignature(parameters)),
+                "rows": Out(RowReads(parameters)),
                 "o": Out(stream.Signature(parameters.item)),
                 "active": Out(1),
+                "passes_zeros": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         """Build the reading of rows ahead and the row being scanned."""
         m = Module()
-        m.submodules.rows = self.rows
+        m.submodules.ahead = self.ahead
         left = Signal()
         self._read_ahead(m, left)
         self._offer(m, left)
@@ -76,42 +79,48 @@ class NonZeroScan(wiring.Component):
         """
         p, layer = self.parameters, self.layer
         row = scan_row_layout(p)
-        m.submodules.activations = store = memory.Memory(shape=row["values"].shape, depth=p.activation_rows, init=[])
-        connect_memory(m, self.load, store.write_port(), Unit.ACTIVATIONS)
-        port = store.read_port()
-
-        next_row, rows_left = Signal(range(p.activation_rows + 1)), Signal(range(p.activation_rows + 1))
-        slots = Signal(range(self.rows.depth + 1), init=self.rows.depth)
+        next_base, end, rows_left = Signal(p.scanned_column), Signal(p.scanned_column), Signal(range(p.activation_rows + 1))
+        slots = Signal(range(self.ahead.depth + 1), init=self.ahead.depth)
         fetch, read_valid, held_valid = Signal(), Signal(), Signal()
         read, held, queued = Signal(row), Signal(row), Signal(row)
-        m.d.comb += [fetch.eq((rows_left != 0) & (slots != 0)), port.addr.eq(next_row), port.en.eq(fetch)]
-        m.d.sync += [slots.eq(slots + left - fetch), read_valid.eq(fetch), held_valid.eq(read_valid)]
+        m.d.comb += [
+            fetch.eq((rows_left != 0) & (slots != 0)),
+            self.rows.en.eq(fetch),
+            self.rows.restart.eq(self.start),
+        ]
+        m.d.sync += [
+            end.eq(layer.column_base + layer.columns),
+            slots.eq(slots + left - fetch),
+            read_valid.eq(fetch),
+            held_valid.eq(read_valid),
+        ]
         with m.If(fetch):
             m.d.sync += [
-                next_row.eq(next_row + 1),
+                next_base.eq(next_base + p.row_width),
                 rows_left.eq(rows_left - 1),
                 read.last.eq(rows_left == 1),
-                read.base.eq(Mux(next_row == 0, 0, read.base + p.row_width)),
+                read.base.eq(next_base),
             ]
         with m.If(self.start):
-            m.d.sync += [next_row.eq(0), rows_left.eq(layer.scan_rows)]
+            m.d.sync += [next_base.eq(layer.column_base), rows_left.eq(layer.scan_rows)]
 
-        m.d.sync += [held.base.eq(read.base), held.last.eq(read.last), held.values.eq(port.data)]
-        m.d.comb += [queued.eq(held), self.rows.i.payload.eq(queued), self.rows.i.valid.eq(held_valid)]
+        m.d.sync += [held.base.eq(read.base), held.last.eq(read.last), held.values.eq(self.rows.values)]
+        m.d.comb += [queued.eq(held), self.ahead.i.payload.eq(queued), self.ahead.i.valid.eq(held_valid)]
         for lane in range(p.row_width):
-            inside = held.base + lane < layer.columns
+            inside = held.base + lane < end
             m.d.comb += queued.wanted[lane].eq(inside & (layer.every_column | (held.values[lane] != 0)))
 
     def _offer(self, m: Module, left: Signal) -> None:
         """Offer the elements of a row, then the first of the next; ``rest``: wanted elements behind the one that is offered."""
         row, row_valid, rest = Signal(scan_row_layout(self.parameters)), Signal(), Signal(self.parameters.row_width)
-        following = self.rows.o.payload
+        following = self.ahead.o.payload
         leaves, moves = Signal(), Signal()
         m.d.comb += [
             leaves.eq(row_valid & ~rest.any() & (~self.o.valid | self.o.ready)),
             moves.eq(self.o.valid & self.o.ready & rest.any()),
-            self.rows.o.ready.eq(~row_valid | leaves),
-            left.eq(self.rows.o.valid & self.rows.o.ready),
+            self.ahead.o.ready.eq(~row_valid | leaves),
+            left.eq(self.ahead.o.valid & self.ahead.o.ready),
+            self.passes_zeros.eq(leaves & ~self.o.valid),
         ]
         with m.If(moves):
             m.d.sync += [rest.eq(rest & (rest - 1)), self.o.payload.eq(self._first(m, rest, row))]

@@ -22,7 +22,8 @@ class ArrayParameters:
 
     ``kind``: the PE; ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power
     of two); ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of
-    a row's scale (pvq only).
+    a row's scale (pvq only). For whole networks: ``layers``, the most that one has, 0 for an array that runs single layers;
+    ``pointers`` of all layers that a PE holds, 0 for those of one.
     """
 
     pes: int
@@ -40,17 +41,20 @@ class ArrayParameters:
     columns: int = 1024
     local_rows: int = 512
     weight_rows: int = 4096
+    pointers: int = 0
+    layers: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name != "kind" and getattr(self, field.name) < 1:
-                raise MachineError(path=f"parameters.{field.name}", rule="at least 1", value=getattr(self, field.name))
+            least = 0 if field.name in ("pointers", "layers") else 1
+            if field.name != "kind" and getattr(self, field.name) < least:
+                raise MachineError(path=f"parameters.{field.name}", rule=f"at least {least}", value=getattr(self, field.name))
         if self.entries_per_row & (self.entries_per_row - 1):
             raise MachineError(path="parameters.entries_per_row", rule="a power of two", value=self.entries_per_row)
 
     @classmethod
-    def of(cls, machine: Architecture) -> "ArrayParameters":
-        """Return the array of ``machine``, with memories of its sizes.
+    def of(cls, machine: Architecture, layers: int = 0) -> "ArrayParameters":
+        """Return the array of ``machine``, with memories of its sizes; with ``layers`` one that runs whole networks.
 
         Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1.
         """
@@ -82,6 +86,8 @@ class ArrayParameters:
             columns=max(1, min(activations, pointers - 1) if has_gaps else activations),
             local_rows=array.local_rows,
             weight_rows=max(1, machine.weights.bytes * 8 // machine.weights.width_bits),
+            pointers=pointers if layers and has_gaps else 0,
+            layers=layers,
         )
 
     @property
@@ -130,9 +136,29 @@ class ArrayParameters:
         return data.StructLayout({"column": self.column, "value": self.activation})
 
     @property
+    def pointer_pairs(self) -> int:
+        """Words of each bank of the pointer memory: the pointers of all columns and the end of the last."""
+        return -(-(self.pointers or self.columns + 1) // 2)
+
+    @property
     def column(self) -> Shape:
-        """A column number."""
-        return unsigned(max(1, ceil_log2(self.columns)))
+        """A column number, the layer's ``column_base`` included."""
+        return unsigned(max(1, ceil_log2(max(self.columns, self.pointers))))
+
+    @property
+    def scanned_column(self) -> Shape:
+        """A column number of a row that may reach beyond the last column."""
+        return unsigned((max(self.columns, self.pointers) + self.row_width).bit_length())
+
+    @property
+    def halves(self) -> int:
+        """Halves of the activation memory: a layer of a network reads one and writes the other."""
+        return 2 if self.layers else 1
+
+    @property
+    def has_codebook(self) -> bool:
+        """Whether what is stored of a weight is its place in a table."""
+        return self.kind in (PEKind.CODEBOOK, PEKind.SPARSE)
 
     @property
     def activation(self) -> Shape:
@@ -174,8 +200,11 @@ class ArrayParameters:
         """The run-time configuration of a layer, one word of the load bus.
 
         ``scan_rows``: activation rows; ``columns``: activations; ``drain_rows``: local rows of PE 0; ``full_pes``: PEs that own as many,
-        the others one less; ``bias_shift``, ``left``, ``right``: shifts
-        of the drain; ``relu``; ``every_column``: scan in dense order, zeros included.
+        the others one less; ``bias_shift``, ``left``, ``right``: shifts of the drain; ``relu``; ``limit``: larger outputs become it, the
+        largest output where the layer has no limit; ``every_column``: scan in dense order, zeros included. Where the layer lies:
+        ``column_base``, even: its first pointer, and what its column numbers begin with; ``weight_base``: the place of its first weight
+        where there are no pointers; ``row_base``: its first stored bias and scale. ``source``: the half of the activation memory that
+        is read; ``store``: outputs are written to the other half.
         """
         return data.StructLayout(
             {
@@ -187,6 +216,17 @@ class ArrayParameters:
                 "left": range(MAX_LEFT_SHIFT + 1),
                 "right": range(MAX_RIGHT_SHIFT + 1),
                 "relu": 1,
+                "limit": unsigned(self.activation_bits - 1),
                 "every_column": 1,
+                "column_base": self.column,
+                "weight_base": self.pointer,
+                "row_base": self.local_row,
+                "source": 1,
+                "store": 1,
             }
         )
+
+    @property
+    def descriptor(self) -> data.StructLayout:
+        """A layer of a network: its configuration, how many ``outputs`` it has, and whether it is the ``last`` one."""
+        return data.StructLayout({"layer": self.layer, "outputs": range(self.columns + 1), "last": 1})

@@ -9,7 +9,8 @@ from rtl.pe.fetch import segment_layout
 
 
 class ColumnAddress(wiring.Component):
-    """Computes where column ``j`` lies, from ``j * rows`` to ``(j + 1) * rows`` with the PE's local ``rows``; stands in for the pointers.
+    """Computes where column ``j`` lies, from ``j * rows`` to ``(j + 1) * rows`` behind the layer's ``weight_base``, with the PE's
+    local ``rows``; stands in for the pointers.
 
     Timing
     ------
@@ -57,7 +58,7 @@ class ColumnAddress(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 self.busy.eq(self.i.valid),
-                self.o.payload.start.eq(item.column * rows),
+                self.o.payload.start.eq(item.column * rows + self.layer.weight_base),
                 self.o.payload.value.eq(item.value),
             ]
         return m

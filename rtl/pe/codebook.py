@@ -38,5 +38,5 @@ class CodebookMac(Element):
         m.d.comb += [codebook.i.valid.eq(reader.o.valid), codebook.i.payload.eq(reader.o.payload)]
         connect(m, flipped(self.load), reader.load)
         connect_memory(m, self.load, codebook.write, Unit.CODEBOOK)
-        self.observe(m, issue=reader.i.valid & reader.i.ready, holds=reader.busy, leave=reader.leaves)
+        self.observe(m, reader, issue=reader.i.valid & reader.i.ready, holds=reader.busy, leave=reader.leaves)
         return m

@@ -36,5 +36,5 @@ class DenseMac(Element):
             accumulator.i.payload.weight.eq(reader.o.payload.code),
             accumulator.i.payload.tag.eq(reader.o.payload.tag),
         ]
-        self.observe(m, issue=reader.i.valid & reader.i.ready, holds=reader.busy, leave=reader.leaves)
+        self.observe(m, reader, issue=reader.i.valid & reader.i.ready, holds=reader.busy, leave=reader.leaves)
         return m

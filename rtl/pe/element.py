@@ -8,6 +8,7 @@ from rtl.load import LoadSignature
 from rtl.parameters import ArrayParameters
 from rtl.pe.accumulate import Accumulator
 from rtl.pe.address import ColumnAddress
+from rtl.pe.entries import EntryReader
 from rtl.pe.fetch import PointerFetch
 
 
@@ -38,6 +39,8 @@ class Element(wiring.Component):
         Nothing is held or under way.
     issue, leave : ``Out(1)``
         A column begins to issue (``I``); a column issues its last entry. To observe.
+    holds, entry, filler, weight_read, addition : ``Out(1)``
+        To count: see :func:`rtl.array.events_layout`.
     """
 
     pipeline_latency: int
@@ -59,6 +62,7 @@ class Element(wiring.Component):
                 "issue": Out(1),
                 "leave": Out(1),
             }
+            | dict.fromkeys(("holds", "entry", "filler", "weight_read", "addition"), Out(1))
         )
 
     def connect_fetch(self, m: Module) -> None:
@@ -73,14 +77,28 @@ class Element(wiring.Component):
     def connect_sums(self, m: Module, accumulator: Accumulator) -> None:
         """Add the accumulator, and connect it to the drain."""
         m.submodules.accumulator = accumulator
-        m.d.comb += [accumulator.drain.eq(self.drain), accumulator.drain_row.eq(self.drain_row), self.sum.eq(accumulator.sum)]
+        m.d.comb += [
+            accumulator.drain.eq(self.drain),
+            accumulator.drain_row.eq(self.drain_row),
+            self.sum.eq(accumulator.sum),
+            self.addition.eq(accumulator.i.valid),
+        ]
 
-    def observe(self, m: Module, *, issue: Value, holds: Value, leave: Value) -> None:
-        """Drive ``idle``, ``issue`` and ``leave``; ``holds``: the issue stage has a column, with entries or without.
+    def observe(self, m: Module, reader: EntryReader, *, issue: Value, holds: Value, leave: Value) -> None:
+        """Drive ``idle`` and what is there to observe; ``holds``: the issue stage has a column, with entries or without.
 
         A shift register follows each cycle of the issue stage through the pipeline.
         """
         under_way, some_under_way = Signal(self.pipeline_latency), Signal()
         coming = Cat(holds, under_way)[: self.pipeline_latency]
         m.d.sync += [under_way.eq(coming), some_under_way.eq(coming.any())]
-        m.d.comb += [self.idle.eq(~(self.fetch.busy | holds | some_under_way)), self.issue.eq(issue), self.leave.eq(leave)]
+        m.d.comb += [
+            self.idle.eq(~(self.fetch.busy | holds | some_under_way)),
+            self.issue.eq(issue),
+            self.leave.eq(leave),
+            self.holds.eq(holds),
+            self.entry.eq(reader.o.valid),
+            self.weight_read.eq(reader.reads),
+        ]
+        if self.parameters.has_gaps:  # elsewhere code 0 is a weight like any other
+            m.d.comb += self.filler.eq(reader.o.valid & (reader.o.payload.code == 0))

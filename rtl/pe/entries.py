@@ -59,6 +59,8 @@ class EntryReader(wiring.Component):
     hold : ``In(1)``
     issues : ``Out(1)``
         An entry is issued.
+    reads : ``Out(1)``
+        A weight row is read.
     busy : ``Out(1)``
         A column is held.
     leaves : ``Out(1)``
@@ -77,6 +79,7 @@ class EntryReader(wiring.Component):
                 "load": In(LoadSignature(parameters)),
                 "hold": In(1),
                 "issues": Out(1),
+                "reads": Out(1),
                 "busy": Out(1),
                 "leaves": Out(1),
             }
@@ -122,7 +125,8 @@ class EntryReader(wiring.Component):
         m.d.comb += [
             write.addr.eq(address),
             port.addr.eq(address),
-            port.en.eq(issue.valid & (first | (issue.lane == 0)) & ~write.en),
+            self.reads.eq(issue.valid & (first | (issue.lane == 0))),
+            port.en.eq(self.reads & ~write.en),
         ]
         row, entry = Signal(rows), Signal(p.entry)
         m.d.sync += [read.eq(issue), row_stage.eq(read), row.eq(port.data), entry_stage.eq(row_stage)]

@@ -64,7 +64,7 @@ class PointerFetch(wiring.Component):
         take, is_odd = Signal(), Signal()
         ports = []
         for name, start, address in (("even", 0, (column + 1) >> 1), ("odd", width, column >> 1)):
-            m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.columns // 2 + 1, init=[])
+            m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.pointer_pairs, init=[])
             write, read = bank.write_port(), bank.read_port()
             connect_memory(m, self.load, write, Unit.POINTERS, self.pe)
             m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(take)]

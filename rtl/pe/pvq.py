@@ -68,5 +68,5 @@ class PyramidMac(Element):
             entries.i.valid.eq(reader.o.valid),
             entries.i.payload.eq(reader.o.payload),
         ]
-        self.observe(m, issue=issue, holds=counting, leave=leave)
+        self.observe(m, reader, issue=issue, holds=counting, leave=leave)
         return m

@@ -11,18 +11,22 @@ BIAS, SCALE, PE, ROWS = 3, 6, 1, 32
 SUM_DELAY, LATENCY = 2, {"lane": 7, "scaled_lane": 9}
 
 
-def formula(total: int, shift: int, relu: bool) -> int:
-    """Round half up, saturate to 16 bits, ReLU; Python integers have no overflow."""
+def formula(total: int, shift: int, relu: bool, limit: int) -> int:
+    """Round half up, saturate to 16 bits, ReLU, limit; Python integers have no overflow."""
     value = (total + (1 << shift >> 1)) >> shift if shift >= 0 else total << -shift
     value = max(-(1 << 15), min((1 << 15) - 1, value))
-    return max(0, value) if relu else value
+    return min(limit, max(0, value) if relu else value)
 
 
 @bench
 @cocotb.parametrize(
-    unit=["lane", "scaled_lane"], shift=[-15, -1, 0, 1, 2, 13, 20, 31, 47, 63], bias_shift=[0, 1, 12, 31], relu=[False, True]
+    unit=["lane", "scaled_lane"],
+    shift=[-15, -1, 0, 1, 2, 13, 20, 31, 47, 63],
+    bias_shift=[0, 1, 12, 31],
+    relu=[False, True],
+    limit=[32767, 6000],
 )
-async def lane(dut: HierarchyObject, unit: str, shift: int, bias_shift: int, relu: bool) -> None:
+async def lane(dut: HierarchyObject, unit: str, shift: int, bias_shift: int, relu: bool, limit: int) -> None:
     await begin(dut)
     data, _, _ = generators(shift + 100, False, False)
     sums = np.r_[[-(1 << 31), (1 << 31) - 1, 0, -1, 1], data.integers(-(1 << 31), 1 << 31, 9), data.integers(-(1 << 17), 1 << 17, 18)]
@@ -38,7 +42,7 @@ async def lane(dut: HierarchyObject, unit: str, shift: int, bias_shift: int, rel
         await load(dut, unit, SCALE, scales.tolist(), PE)
         await load(dut, unit, SCALE, [99] * ROWS, PE - 1)
     layer, row, given, output = (getattr(dut, f"{unit}__{name}") for name in ("layer", "row", "sum", "output"))
-    layer.value = pack("layer", bias_shift=bias_shift, left=max(0, -shift), right=max(0, shift), relu=int(relu))
+    layer.value = pack("layer", bias_shift=bias_shift, left=max(0, -shift), right=max(0, shift), relu=int(relu), limit=limit)
     found = []
     for moment in range(ROWS + LATENCY[unit]):
         row.value = moment % ROWS
@@ -48,4 +52,4 @@ async def lane(dut: HierarchyObject, unit: str, shift: int, bias_shift: int, rel
         if moment >= LATENCY[unit]:
             found.append(output.value.to_signed())
     totals = [int(value) * int(scale) + (int(bias) << bias_shift) for value, scale, bias in zip(sums, scales, biases, strict=True)]
-    assert found == [formula(total, shift, relu) for total in totals]
+    assert found == [formula(total, shift, relu, limit) for total in totals]

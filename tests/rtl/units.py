@@ -8,8 +8,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qsim.arch.architecture import PEKind
 from qsim.formats.fixed import FixedFormat
+from rtl.activations import ActivationMemory
 from rtl.codebook import CodebookLookup
 from rtl.drain import DrainLane
+from rtl.load import LoadSignature
 from rtl.nonzero import NonZeroScan
 from rtl.parameters import ArrayParameters
 from rtl.pe import PE_VARIANTS
@@ -40,6 +42,25 @@ class ForkedQueues(wiring.Component):
         return m
 
 
+class ScannedMemory(wiring.Component):
+    """The scan in front of an activation memory."""
+
+    def __init__(self) -> None:
+        self.scan = NonZeroScan(PARAMETERS)
+        ports = {"start": In(1), "layer": In(PARAMETERS.layer), "load": In(LoadSignature(PARAMETERS))}
+        super().__init__(ports | {"o": self.scan.signature.members["o"], "active": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.scan = scan = self.scan
+        m.submodules.memory = memory = ActivationMemory(PARAMETERS)
+        connect(m, scan.rows, memory.scan)
+        connect(m, flipped(self.load), memory.load)
+        connect(m, scan.o, flipped(self.o))
+        m.d.comb += [scan.start.eq(self.start), scan.layer.eq(self.layer), memory.layer.eq(self.layer), self.active.eq(scan.active)]
+        return m
+
+
 class Units(wiring.Component):
     """All units; the ports of each under its name."""
 
@@ -48,7 +69,7 @@ class Units(wiring.Component):
         self.units |= {
             "fork": ForkedQueues(),
             "lookup": CodebookLookup(4, 16, tag=8),
-            "scan": NonZeroScan(PARAMETERS),
+            "scan": ScannedMemory(),
             "lane": DrainLane(PARAMETERS, OUTPUT, PE),
             "scaled_lane": DrainLane(OF_KIND[PEKind.PVQ], OUTPUT, PE),
         }
