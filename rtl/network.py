@@ -1,0 +1,101 @@
+"""Run whole networks on the built accelerator: from plain integers to logits, classes and the counters of every layer."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from qsim.arch.architecture import Architecture
+from qsim.errors import QsimError, UnsupportedProgram
+from qsim.formats.fixed import IntArray
+from rtl.bench.shell import RunShell
+from rtl.counters import COUNTER_BITS, OF_PES, TOTALS
+from rtl.emit import emit
+from rtl.image import ImagePacker
+from rtl.job import ArrayJob
+from rtl.parameters import ArrayParameters
+from rtl.sequencer import ErrorCode
+from rtl.toolchain import build_model, run_bench
+
+TOP = "run_shell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NetworkRun:
+    """What the accelerator did with each input.
+
+    ``logits`` [inputs, outputs]; ``best`` [inputs]: index of the largest; ``counters``: by name (:func:`rtl.counters.counters_layout`)
+    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup``, which is what came before the layer;
+    ``clocks``: of the whole simulation, loading included.
+    """
+
+    logits: IntArray
+    best: IntArray
+    counters: dict[str, IntArray]
+    clocks: int
+
+
+def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Path) -> Path:
+    """Build the accelerator of ``machine`` for networks of the sizes of ``jobs``, or find it; return its folder.
+
+    Raises :class:`MachineError` if the RTL does not have this machine, :class:`MissingExtra` without the ``rtl`` extra.
+    """
+    p = ArrayParameters.of(machine, layers=len(jobs))
+    rows = [-(-count // p.row_width) for count in (jobs[0].pointers.shape[1] - 1, jobs[-1].rows)]
+    return build_model(emit(lambda: RunShell(p, *rows), TOP, build_dir.resolve(), f"{p!r} {rows}"), TOP)
+
+
+def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArray, build_dir: Path) -> NetworkRun:
+    """Run ``inputs`` [n, columns] through the layers ``jobs`` (their own activations are not used) on ``machine``, in one simulation.
+
+    Raises :class:`UnsupportedProgram` if the network does not fit, :class:`QsimError` if a run ends with an error code.
+    """
+    p = ArrayParameters.of(machine, layers=len(jobs))
+    packer = ImagePacker(p, every_column=not machine.scan.skip_zeros)
+    words = packer.network_words(jobs)
+    for number, (before, after) in enumerate(zip(jobs, jobs[1:], strict=False), 1):
+        if after.pointers.shape[1] - 1 != before.rows:
+            raise UnsupportedProgram(path=f"layers[{number}].columns", rule=f"{before.rows}", value=after.pointers.shape[1] - 1)
+    size = -(-p.row_width * p.activation_bits * -(-inputs.shape[1] // p.row_width) // 8)
+    rows = (packer.activation_rows(given) for given in inputs)
+    joined = [sum(row << (p.row_width * p.activation_bits * at) for at, row in enumerate(each)).to_bytes(size, "little") for each in rows]
+    most = sum(4 * (int(np.maximum(1, np.abs(job.codes)).sum()) + job.pointers.size + job.rows) + 1000 for job in jobs) + p.local_rows
+    vectors = {"words": words, "inputs": np.frombuffer(b"".join(joined), dtype=np.uint8).reshape(-1, size), "limit": most}
+    model = build_network(machine, jobs, build_dir)
+    with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
+        work = Path(folder)
+        source, target = work / "vectors.npz", work / "results.npz"
+        np.savez(source, **vectors)
+        run_bench(model, TOP, "rtl.bench.network_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
+        with np.load(target) as results:
+            return _collect(p, jobs, dict(results))
+
+
+def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], results: dict[str, npt.NDArray[np.generic]]) -> NetworkRun:
+    failed = np.flatnonzero(results["error"])
+    if failed.size:
+        raise QsimError(f"input {failed[0]}: the accelerator ended with {ErrorCode(int(results['error'][failed[0]])).name}")
+    bits = np.unpackbits(results["outputs"], axis=1, bitorder="little")
+    bits = bits[:, : jobs[-1].rows * p.activation_bits].reshape(len(bits), jobs[-1].rows, p.activation_bits).astype(np.int64)
+    powers = 1 << np.arange(p.activation_bits)
+    powers[-1] = -powers[-1]
+    return NetworkRun(
+        logits=bits @ powers,
+        best=results["best"].astype(np.int64),
+        counters=_counters(p, results["snapshots"], len(jobs)),
+        clocks=int(results["clocks"]),
+    )
+
+
+def _counters(p: ArrayParameters, snapshots: npt.NDArray[np.generic], layers: int) -> dict[str, IntArray]:
+    """Counters run on from layer to layer; return what each layer added."""
+    words = np.ascontiguousarray(snapshots).view(f"<u{COUNTER_BITS // 8}").astype(np.int64).reshape(len(snapshots), layers, -1)
+    each = np.diff(words, axis=1, prepend=0)
+    found = {name: each[:, :, at] for at, name in enumerate(TOTALS)}
+    for at, name in enumerate(OF_PES):
+        start = len(TOTALS) + at * p.pes
+        found[name] = each[:, :, start : start + p.pes]
+    return found
