@@ -3,9 +3,9 @@
 Driver: the words of the load bus, then for each input one wide write and ``go``. Monitor: one wide read when the run has finished. The
 comparison is made by whoever wrote the vectors. Numpy and cocotb only.
 
-The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an input) and
-``limit`` (clocks after which a run must be done). The file named by ``QSIM_RESULTS`` gets, a row for each input, ``outputs`` and
-``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
+The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an
+input) and ``limit`` (clocks after which a run must be done). The file named by ``QSIM_RESULTS`` gets, a row for each input,
+``outputs`` and ``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
 """
 
 import os
@@ -32,7 +32,6 @@ async def every_input(dut: HierarchyObject) -> None:
     """Load the network once, then run it on each input."""
     vectors = np.load(os.environ["QSIM_VECTORS"])
     limit = PERIOD * int(vectors["limit"])
-    dut.rst.value = 0
     dut.go.value = 0
     dut.load__valid.value = 0
     Clock(dut.clk, PERIOD, "ns").start()
