@@ -25,7 +25,8 @@ from qsim.sim.lower import LoweredLayer, lower
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.semantics import infer, run_layer
 from qsim.sim.simulated import Simulated, Timeline
-from rtl.verify import ArrayJob, ArrayRun, run_array
+from rtl.job import ArrayJob
+from rtl.verify import ArrayRun, run_array
 
 PLACES = ("broadcast", "pop", "issue", "leave")
 
