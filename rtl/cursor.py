@@ -104,8 +104,9 @@ class MatrixCursor(wiring.Component):
         """Build the order of the steps."""
         m = Module()
         layer, taken, moves = self.layer, Signal.like(self.layer.count), Signal()
-        column = Signal(layer.columns.shape())
+        column, largest = Signal(layer.columns.shape()), Signal(self.gap_bits)
         m.d.comb += moves.eq(~self.o.valid | self.o.ready)
+        m.d.sync += largest.eq((1 << layer.index_bits) - 1)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.FSM(init="CHECK"):
@@ -120,7 +121,7 @@ class MatrixCursor(wiring.Component):
                 with m.Else():
                     m.next = "ENTRIES"
             with m.State("ENTRIES"):
-                with m.If(self._entry(m, moves, taken, column)):
+                with m.If(self._entry(m, moves, taken, column, largest)):
                     m.d.sync += column.eq(column + 1)
                     m.next = "COLUMN"
             with m.State("FLUSH"), m.If(self._walk(m, moves, Step.FLUSH)):
@@ -139,13 +140,11 @@ class MatrixCursor(wiring.Component):
                 m.d.sync += pe.eq(0)
         return moves & is_last
 
-    def _entry(self, m: Module, moves: Value, taken: Signal, column: Signal) -> Value:
+    def _entry(self, m: Module, moves: Value, taken: Signal, column: Signal, largest: Signal) -> Value:
         """Look at an entry and take it, if it is in this column; return whether the column ends here."""
         layer, entry = self.layer, self.i.payload
         base = Signal(signed(max(len(layer.rows), self.gap_bits) + 2))
-        target, largest = Signal.like(base), Signal(self.gap_bits)
-        ends, flawed, beyond = Signal(), Signal(), Signal()
-        m.d.sync += largest.eq((1 << layer.index_bits) - 1)
+        target, ends, flawed, beyond = Signal.like(base), Signal(), Signal(), Signal()
         m.d.comb += [
             target.eq(base + entry.gap),
             beyond.eq(target >= layer.rows),

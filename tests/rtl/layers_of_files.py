@@ -162,7 +162,8 @@ def misplaced(case: Case) -> Iterator[Case]:
         yield refused(case, str(fields), (1,), **fields)
     for column in (1, pointers - image.columns + image.columns % 2):
         yield replace(refused(case, f"first pointer {column}", (1,)), column_base=column)
-    yield refused(case, "a column less", (3,), columns=image.columns - 1)
+    if case.form.mask[:, -1].any():
+        yield refused(case, "a column less", (3,), columns=image.columns - 1)
     yield replace(refused(case, "one weight row left", (4,)), weight_row=p.weight_rows - 1)
     yield replace(refused(case, "no weight row left", (4,)), weight_row=p.weight_rows)
     yield replace(refused(case, "behind the memory", (1,)), weight_row=p.weight_rows + 1)
