@@ -13,7 +13,8 @@ class LoaderError(enum.Enum, shape=3):
 
     CONFIGURATION: sizes or places that the array does not have. GAP: a gap that the file's index cannot have, a filler with another gap
     than the largest, or a filler behind the last weight. POSITION: an entry behind the last column. WEIGHTS_FULL: more entries than
-    the weight memory of a PE holds. SOURCE: the streams in front do not decode.
+    the weight memory of a PE holds. SOURCE: the streams in front do not decode. ENDS_EARLY, ENDS_LATE: the word marked as last came too soon;
+    the last word is not marked.
     """
 
     NONE = 0
@@ -22,6 +23,8 @@ class LoaderError(enum.Enum, shape=3):
     POSITION = 3
     WEIGHTS_FULL = 4
     SOURCE = 5
+    ENDS_EARLY = 6
+    ENDS_LATE = 7
 
 
 class Step(enum.Enum, shape=2):

@@ -131,6 +131,8 @@ class WeightStreamer(wiring.Component):
         Tables, as ``lengths`` and ``symbols`` of :class:`~rtl.huffman.HuffmanDecoder`; not while ``busy``.
     load : ``Out(LoadSignature(parameters))``
     busy, done : ``Out(1)``
+    starved : ``Out(1)``
+        One of the decoders has a symbol, the other has none.
     error : ``Out(LoaderError)``
     code_error, gap_error : ``Out(HuffmanError)``
         Behind a SOURCE error: which decoder refused its stream, and why.
@@ -141,9 +143,7 @@ class WeightStreamer(wiring.Component):
         options = {"max_length": max_length, "word_bits": 32, "count_bits": count_bits}
         self.max_length, most = max_length, 1 << max_length
         # Twice as many as the machine has codes: the file's codebook may hold zeros, and the filler is one more symbol.
-        self.code_decoder = HuffmanDecoder(
-            symbols=min(most, 2 << parameters.code_bits), symbol_bits=parameters.code_bits + 1, **options
-        )
+        self.code_decoder = HuffmanDecoder(symbols=min(most, 2 << parameters.code_bits), symbol_bits=parameters.code_bits + 1, **options)
         self.gap_decoder = HuffmanDecoder(symbols=min(most, 1 << gap_bits), symbol_bits=gap_bits, **options)
         total = unsigned(count_bits)
         start = {"en": Out(1), "layer": Out(self.loader.layer), "code_bits_total": Out(total), "gap_bits_total": Out(total)}
@@ -160,6 +160,7 @@ class WeightStreamer(wiring.Component):
                 "load": Out(LoadSignature(parameters)),
                 "busy": Out(1),
                 "done": Out(1),
+                "starved": Out(1),
                 "error": Out(LoaderError),
                 "code_error": Out(HuffmanError),
                 "gap_error": Out(HuffmanError),
@@ -196,6 +197,7 @@ class WeightStreamer(wiring.Component):
             loader.failed.eq((codes.error != HuffmanError.NONE) | (gaps.error != HuffmanError.NONE)),
             self.busy.eq(loader.busy | codes.busy | gaps.busy),
             self.done.eq(loader.done),
+            self.starved.eq(codes.o.valid ^ gaps.o.valid),
             self.error.eq(loader.error),
         ]
         return m

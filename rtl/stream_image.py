@@ -1,5 +1,6 @@
 """What the loader is given for a layer of a ``.qsz``: its two streams as they stand in the file, and the tables to read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from qsim.formats.layer import CompressedLayer, ScalarCoded, Stream
 from qsim.formats.symbols import FIXED, fixed_width, read_fixed
 from rtl.huffman import length_words, stream_words
 from rtl.loader import WeightStreamer
+from rtl.table_reader import HALF
+from rtl.weight_port import COUNT_BITS, ORDERS
 
 WORD_BITS = 32
 
@@ -21,13 +24,20 @@ WORD_BITS = 32
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamTables:
     """One stream and its decoder's tables: the words of the ``lengths`` port (:func:`rtl.huffman.length_words`), what goes to addresses 0,
-    1, ... of the ``symbols`` port, the stream's exact ``bits`` and its ``words`` of 32 bits, of which the last is to be marked.
+    1, ... of the ``symbols`` port, the stream's exact ``bits`` and its ``words`` of 32 bits, of which the last is to be marked. ``needs``: for
+    each word the first entry that the decoder cannot decode without it.
     """
 
     lengths: tuple[dict[str, int], ...]
     symbols: tuple[int, ...]
     bits: int
     words: tuple[int, ...]
+    needs: tuple[int, ...]
+
+    @property
+    def table(self) -> list[int]:
+        """The table as words for :class:`~rtl.table_reader.TableReader`."""
+        return [*_pairs([word["count"] for word in self.lengths]), *_pairs(self.symbols)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,10 +77,23 @@ class StreamImage:
             columns=columns,
             index_bits=index_bits,
             count=count,
-            codes=_stream(streams["weights"], weights, symbols, streamer, streamer.code_decoder.entries),
-            gaps=_stream(streams["gaps"], gaps, np.arange(1 << index_bits), streamer, streamer.gap_decoder.entries),
+            codes=_stream(streams["weights"], weights, symbols, streamer, streamer.code_decoder.entries, count),
+            gaps=_stream(streams["gaps"], gaps, np.arange(1 << index_bits), streamer, streamer.gap_decoder.entries, count),
             codebook=codebook,
         )
+
+    def packet(self) -> list[int]:
+        """Return the layer as words for :class:`~rtl.weight_port.WeightPort`, of which the last is to be marked."""
+        both = [*((need, 0, word) for need, word in zip(self.codes.needs, self.codes.words, strict=True))]
+        both += [(need, 1, word) for need, word in zip(self.gaps.needs, self.gaps.words, strict=True)]
+        both.sort(key=lambda item: item[:2])
+        streams: list[int] = []
+        for start in range(0, len(both), ORDERS):
+            group = both[start : start + ORDERS]
+            streams += [sum(kind << place for place, (_, kind, _) in enumerate(group)), *(word for _, _, word in group)]
+        sizes = [self.count | self.index_bits << COUNT_BITS, self.codes.bits, self.gaps.bits]
+        words = [*sizes, *self.codes.table, *self.gaps.table, *streams]
+        return [len(words), *words]
 
 
 def _require(name: str, good: bool, rule: str, value: object, legal: tuple[str, ...] = ()) -> None:
@@ -99,12 +122,41 @@ def _machine_symbols(values: IntArray, weight_format: FixedFormat, code_bits: in
     return np.append(codes[0], 1 << code_bits), codebook.table
 
 
-def _stream(stream: Stream, tables: DecodingTables, meaning: IntArray, streamer: WeightStreamer, most: int) -> StreamTables:
-    _require(f"{stream.name}.code", len(tables.count) - 1 <= streamer.max_length, f"at most {streamer.max_length} bits", len(tables.count) - 1)
+def _stream(stream: Stream, tables: DecodingTables, meaning: IntArray, streamer: WeightStreamer, most: int, count: int) -> StreamTables:
+    _require(
+        f"{stream.name}.code", len(tables.count) - 1 <= streamer.max_length, f"at most {streamer.max_length} bits", len(tables.count) - 1
+    )
     _require(f"{stream.name}.symbols", len(tables.symbols) <= most, f"at most {most}", len(tables.symbols))
+    words = tuple(stream_words(stream.payload, WORD_BITS))
     return StreamTables(
         lengths=tuple(length_words(tables, streamer.max_length)),
         symbols=tuple(meaning[list(tables.symbols)].tolist()),
         bits=stream.bits,
-        words=tuple(stream_words(stream.payload, WORD_BITS)),
+        words=words,
+        needs=_needs(stream, tables, count, len(words), streamer.max_length),
     )
+
+
+def _needs(stream: Stream, tables: DecodingTables, count: int, words: int, window: int) -> tuple[int, ...]:
+    """Return for each word the first of ``count`` entries whose code begins less than ``window`` bits in front of the word's end of the one
+    before: a decoder cuts no code with fewer bits.
+    """
+    bits = np.unpackbits(np.frombuffer(stream.payload, dtype=np.uint8))
+    ends, place = np.zeros(count + 1, dtype=np.int64), 0
+    limits = [(first + number, length) for length, (first, number) in enumerate(zip(tables.first, tables.count, strict=True)) if number]
+    for entry in range(count):
+        code, read = 0, 0
+        for limit, length in limits:
+            while read < length:
+                code, read = code << 1 | int(bits[place + read]), read + 1
+            if code < limit:
+                break
+        place += read
+        ends[entry + 1] = place
+    return tuple(np.searchsorted(ends[:-1] + window, WORD_BITS * np.arange(words), side="right").tolist())
+
+
+def _pairs(items: Sequence[int]) -> list[int]:
+    """Join each two following items to one word, the first in the low half."""
+    padded = [*items, *[0] * (len(items) % 2)]
+    return [low | high << HALF for low, high in zip(padded[::2], padded[1::2], strict=True)]

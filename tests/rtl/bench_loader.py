@@ -51,7 +51,9 @@ async def capture(dut: HierarchyObject, unit: str, limit: int) -> list[list[int]
         if valid.value:
             assert not done.value, "a word behind the end"
             bits = word.value.to_unsigned()
-            found.append([bits >> offset & ((1 << width) - 1) for offset, width in (places[name] for name in ("unit", "pe", "address", "data"))])
+            found.append(
+                [bits >> offset & ((1 << width) - 1) for offset, width in (places[name] for name in ("unit", "pe", "address", "data"))]
+            )
         if not busy.value:
             assert done.value
             return found
@@ -76,7 +78,10 @@ async def run(dut: HierarchyObject, case: dict, idle: list[np.random.Generator |
     begun = cycle()
     await start(dut, case)
     ports = [Port(dut, f"{case['unit']}__{kind}s") for kind in ("code", "gap")]
-    sent = [[word | (place == len(words) - 1) << 32 for place, word in enumerate(words)] for words in (case["codes"]["words"], case["gaps"]["words"])]
+    sent = [
+        [word | (place == len(words) - 1) << 32 for place, word in enumerate(words)]
+        for words in (case["codes"]["words"], case["gaps"]["words"])
+    ]
     sending = [cocotb.start_soon(port.send(items, rng)) for port, items, rng in zip(ports, sent, idle, strict=True)]
     words = await capture(dut, case["unit"], 1000 + 2 * case["cycles"] + 8 * sum(map(len, sent)))
     check(dut, case, words)

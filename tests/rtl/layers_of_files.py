@@ -106,9 +106,7 @@ def random_layers(seed: int, each: int) -> Iterator[Case]:
                 mask[:, rng.integers(cols)] = False
             zeros = int(rng.integers(0, 2))
             form = coded(rng, mask, int(rng.integers(1, 1 << p.code_bits)) + zeros, zeros)
-            options = EncodeOptions(
-                index_bits=int(rng.integers(1, 9)), huffman=bool(rng.integers(2)), max_code_length=10, by_column=True
-            )
+            options = EncodeOptions(index_bits=int(rng.integers(1, 9)), huffman=bool(rng.integers(2)), max_code_length=10, by_column=True)
             places = {"weight_row": int(rng.integers(0, p.weight_rows // 8)), "column_base": 2 * int(rng.integers(0, 12))}
             yield Case.of(f"random {number}, {rows} x {cols}, {options}", unit, form, options, **places)
 
@@ -133,7 +131,9 @@ def edges(unit: str) -> Iterator[Case]:
     masks["most columns"][0, :] = True
     for name, mask in masks.items():
         for bits in (1, 5, 9):
-            yield Case.of(f"{name}, {bits} bits", unit, coded(rng, mask, 3), EncodeOptions(index_bits=bits, max_code_length=10, by_column=True))
+            yield Case.of(
+                f"{name}, {bits} bits", unit, coded(rng, mask, 3), EncodeOptions(index_bits=bits, max_code_length=10, by_column=True)
+            )
 
 
 def damaged(case: Case, rng: np.random.Generator) -> Iterator[Case]:
@@ -164,7 +164,8 @@ def misplaced(case: Case) -> Iterator[Case]:
         yield replace(refused(case, f"first pointer {column}", (1,)), column_base=column)
     if case.form.mask[:, -1].any():
         yield refused(case, "a column less", (3,), columns=image.columns - 1)
-    yield replace(refused(case, "one weight row left", (4,)), weight_row=p.weight_rows - 1)
+    if case.memory(case.form).pointers[:, -1].max() > p.entries_per_row:
+        yield replace(refused(case, "one weight row left", (4,)), weight_row=p.weight_rows - 1)
     yield replace(refused(case, "no weight row left", (4,)), weight_row=p.weight_rows)
     yield replace(refused(case, "behind the memory", (1,)), weight_row=p.weight_rows + 1)
 
