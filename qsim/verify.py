@@ -126,7 +126,7 @@ def verify(
             raise UnsupportedProgram(path="layers", rule="layers of the network", value=name, legal=names)
     chosen = [index for index, name in enumerate(names) if layers is None or name in layers]
     activations = infer(model, inputs)
-    reference = _torch_outputs(model, inputs)
+    reference = torch_outputs(model, inputs)
     jobs = [array_job(model.layers[index], machine, activations.inputs[index]) for index in chosen]
     progress("RTL under Verilator", 0, 1)
     runs = run_array(machine, jobs, build_dir)
@@ -178,7 +178,7 @@ def _differences(records: list[IntArray]) -> int:
     return int(np.any([other != first for other in others], axis=0).sum())
 
 
-def _torch_outputs(model: CompressedModel, inputs: IntArray) -> list[IntArray] | None:
+def torch_outputs(model: CompressedModel, inputs: IntArray) -> list[IntArray] | None:
     """Return the outputs of every layer by the PyTorch reference, None where torch is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None

@@ -155,6 +155,21 @@ def _rtl(pes: int) -> Architecture:
 _SIZED = "derived from sparse-rtl; sized for all of LeNet-300-100 on chip"
 
 
+def _sparse_6b_rtl(pes: int) -> Architecture:
+    """Entries of a 6-bit code and a 6-bit gap, the widths that Deep Compression gives the largest layer; 8 in a row of 96 bits."""
+    return _variant(
+        _rtl(pes),
+        f"sparse-6b-rtl-{pes}",
+        f"{pes} sparse PEs for codebooks of 64 weights",
+        _SIZED,
+        array__code_bits=6,
+        array__index_bits=6,
+        weights__width_bits=96,
+        # The fullest of 8 PEs has 3,117 entries of 12 bits, 4.6 KiB of 8.
+        weights__bytes=64 * KIB // pes,
+    )
+
+
 def _dense_rtl(pes: int) -> Architecture:
     return _variant(
         _rtl(pes),
@@ -227,6 +242,7 @@ MACHINES: dict[str, Architecture] = {
         _rtl(4),
         _rtl(8),
         _rtl(16),
+        _sparse_6b_rtl(8),
         *(of_kind(pes) for pes in (4, 8) for of_kind in (_dense_rtl, _codebook_rtl, _pvq_rtl)),
         SPARSE_UP5K,
     )
