@@ -104,11 +104,19 @@ class Accelerator(wiring.Component):
         connect(m, reader.unload, array.unload)
 
         host = self.load.valid & ~self.busy
+        valid: Value = host | sequencer.bus.valid | writer.bus.valid
+        word: Value = self.load.word
+        if p.streamed:
+            weights = self._weights(m, counters)
+            valid, word = valid | weights.valid, Mux(weights.valid, weights.word, word)
+        word = Mux(writer.bus.valid, writer.bus.word, Mux(sequencer.bus.valid, sequencer.bus.word, word))
         m.d.comb += [
             sequencer.load.valid.eq(host),
             sequencer.load.word.eq(self.load.word),
             sequencer.start.eq(self.start),
             sequencer.timeout.eq(self.timeout),
+            array.load.valid.eq(valid),
+            array.load.word.eq(word),
             array.start.eq(sequencer.array.start),
             array.clear.eq(sequencer.array.clear),
             sequencer.array.busy.eq(array.busy),
@@ -125,13 +133,6 @@ class Accelerator(wiring.Component):
             counters.busy.eq(array.busy & self.busy),
             counters.events.eq(array.events),
         ]
-        valid: Value = host | sequencer.bus.valid | writer.bus.valid
-        word: Value = self.load.word
-        if p.streamed:
-            weights = self._weights(m, counters)
-            valid, word = valid | weights.valid, Mux(weights.valid, weights.word, word)
-        word = Mux(writer.bus.valid, writer.bus.word, Mux(sequencer.bus.valid, sequencer.bus.word, word))
-        m.d.comb += [array.load.valid.eq(valid), array.load.word.eq(word)]
         self._status(m, reader, counters)
         return m
 
