@@ -13,8 +13,8 @@ class LoaderError(enum.Enum, shape=3):
 
     CONFIGURATION: sizes or places that the array does not have. GAP: a gap that the file's index cannot have, a filler with another gap
     than the largest, or a filler behind the last weight. POSITION: an entry behind the last column. WEIGHTS_FULL: more entries than
-    the weight memory of a PE holds. SOURCE: the streams in front do not decode. ENDS_EARLY, ENDS_LATE: the word marked as last came too soon;
-    the last word is not marked.
+    the weight memory of a PE holds. SOURCE: the streams in front do not decode. ENDS_EARLY, ENDS_LATE: the word marked as last came too
+    soon; the last word is not marked.
     """
 
     NONE = 0
@@ -70,8 +70,8 @@ def row_shape(parameters: ArrayParameters) -> Shape:
 class MatrixCursor(wiring.Component):
     """Turns a file's entries into steps: every weight with its row, and ``pes`` COLUMN steps in front of every column.
 
-    ``base`` is the row of the next cell in the current column. A gap that leads to ``rows`` or beyond ends the column: ``rows`` is taken off
-    ``base``, which may fall below zero, and the same entry is looked at again in the next column.
+    ``base`` is the row of the next cell in the current column. A gap that leads to ``rows`` or beyond ends the column: ``rows`` is taken
+    off ``base``, which may fall below zero, and the same entry is looked at again in the next column.
 
     Timing
     ------
@@ -123,10 +123,9 @@ class MatrixCursor(wiring.Component):
                     m.next = "FLUSH"
                 with m.Else():
                     m.next = "ENTRIES"
-            with m.State("ENTRIES"):
-                with m.If(self._entry(m, moves, taken, column, largest)):
-                    m.d.sync += column.eq(column + 1)
-                    m.next = "COLUMN"
+            with m.State("ENTRIES"), m.If(self._entry(m, moves, taken, column, largest)):
+                m.d.sync += column.eq(column + 1)
+                m.next = "COLUMN"
             with m.State("FLUSH"), m.If(self._walk(m, moves, Step.FLUSH)):
                 m.next = "END"
             with m.State("END"):

@@ -53,8 +53,8 @@ class ImagePacker:
         return self.bytes_of(words + self._memory_words(job, place))
 
     def network_words(self, jobs: Sequence[ArrayJob]) -> npt.NDArray[np.uint8]:
-        """Return every word of a network: descriptors, codebooks, and the memories of all PEs, one layer behind the other; where weights are
-        streamed all but weights and pointers.
+        """Return every word of a network: descriptors, codebooks, and the memories of all PEs, one layer behind the other; where weights
+        are streamed all but weights and pointers.
 
         Raises :class:`UnsupportedProgram` naming the memory that the network does not fit.
         """

@@ -18,8 +18,8 @@ class EntryLoader(wiring.Component):
 
     Timing
     ------
-    A layer takes at most ``columns * (pes + 1) + 2 * pes`` cycles, one for each of the file's entries, one for each filler of the
-    PEs, and 8, if entries do not lack. ``load`` has no back-pressure: at most a word a cycle. It begins with ``start`` and ends with ``done``,
+    A layer takes at most ``columns * (pes + 1) + 2 * pes`` cycles, one for each of the file's entries, one for each filler of the PEs, and
+    ``latency``, if entries do not lack. ``load`` has no back-pressure: at most a word a cycle. It begins with ``start`` and ends with ``done``,
     which stays up, with ``error``, until the next ``start``; ``start`` while ``busy`` drops what is under way. After an error nothing
     more is written, and nothing is ever written outside the memories.
 
@@ -48,6 +48,8 @@ class EntryLoader(wiring.Component):
     MachineError
         For other PEs.
     """
+
+    latency = 8
 
     def __init__(self, parameters: ArrayParameters, gap_bits: int = 12, count_bits: int = 24) -> None:
         p = self.parameters = parameters

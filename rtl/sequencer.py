@@ -15,8 +15,8 @@ class ErrorCode(enum.Enum, shape=4):
 
     ILLEGAL_DESCRIPTOR: sizes that contradict each other. TOO_LARGE: a layer that does not fit the memories. INPUT_ENDS_EARLY: the row
     marked last came too soon; INPUT_ENDS_LATE: the last row is not marked. DECODER: a stream of weights that the decoder refused. TIMEOUT:
-    a layer, or the load of its weights, took more than ``timeout`` cycles. NO_LAST: no descriptor is marked as the last one. ABORTED: by the
-    host. WEIGHTS_END_EARLY, WEIGHTS_END_LATE: a stream of weights that is shorter or longer than it says.
+    a layer, or the load of its weights, took more than ``timeout`` cycles. NO_LAST: no descriptor is marked as the last one. ABORTED: by
+    the host. WEIGHTS_END_EARLY, WEIGHTS_END_LATE: a stream of weights that is shorter or longer than it says.
     """
 
     NONE = 0

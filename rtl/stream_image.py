@@ -24,8 +24,8 @@ WORD_BITS = 32
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamTables:
     """One stream and its decoder's tables: the words of the ``lengths`` port (:func:`rtl.huffman.length_words`), what goes to addresses 0,
-    1, ... of the ``symbols`` port, the stream's exact ``bits`` and its ``words`` of 32 bits, of which the last is to be marked. ``needs``: for
-    each word the first entry that the decoder cannot decode without it.
+    1, ... of the ``symbols`` port, the stream's exact ``bits`` and its ``words`` of 32 bits, of which the last is to be marked. ``needs``:
+    for each word the first entry that the decoder cannot decode without it.
     """
 
     lengths: tuple[dict[str, int], ...]
@@ -82,17 +82,25 @@ class StreamImage:
             codebook=codebook,
         )
 
-    def packet(self) -> list[int]:
-        """Return the layer as words for :class:`~rtl.weight_port.WeightPort`, of which the last is to be marked."""
-        both = [*((need, 0, word) for need, word in zip(self.codes.needs, self.codes.words, strict=True))]
-        both += [(need, 1, word) for need, word in zip(self.gaps.needs, self.gaps.words, strict=True)]
+    @property
+    def streams(self) -> list[int]:
+        """The words of both streams in the order in which they are needed, behind their order words."""
+        both = [
+            (need, kind, word)
+            for kind, part in enumerate((self.codes, self.gaps))
+            for need, word in zip(part.needs, part.words, strict=True)
+        ]
         both.sort(key=lambda item: item[:2])
-        streams: list[int] = []
+        found: list[int] = []
         for start in range(0, len(both), ORDERS):
             group = both[start : start + ORDERS]
-            streams += [sum(kind << place for place, (_, kind, _) in enumerate(group)), *(word for _, _, word in group)]
+            found += [sum(kind << place for place, (_, kind, _) in enumerate(group)), *(word for _, _, word in group)]
+        return found
+
+    def packet(self) -> list[int]:
+        """Return the layer as words for :class:`~rtl.weight_port.WeightPort`, of which the last is to be marked."""
         sizes = [self.count | self.index_bits << COUNT_BITS, self.codes.bits, self.gaps.bits]
-        words = [*sizes, *self.codes.table, *self.gaps.table, *streams]
+        words = [*sizes, *self.codes.table, *self.gaps.table, *self.streams]
         return [len(words), *words]
 
 

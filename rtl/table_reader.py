@@ -12,8 +12,9 @@ HALF = 16  # bits of an item; two of them in a word, the first in the low half
 class TableReader(wiring.Component):
     """Reads one table after the other and writes it to a decoder.
 
-    A table is ``max_length`` counts, for codes of 1 bit, 2 bits, ..., and as many symbols as these make together; the counts and the symbols
-    each fill whole words. The code is canonical, so all else follows: codes of a length are behind those of the length before, one bit longer.
+    A table is ``max_length`` counts, for codes of 1 bit, 2 bits, ..., and as many symbols as these make together; the counts and the
+    symbols each fill whole words. The code is canonical, so all else follows: codes of a length are behind those of the length before,
+    one bit longer.
 
     Timing
     ------

@@ -1,6 +1,6 @@
 """The door for compressed weights: one stream of words with everything that a layer's two Huffman streams need, to the load bus."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 

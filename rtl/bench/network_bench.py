@@ -4,7 +4,8 @@ Driver: the words of the load bus, then for each input one wide write and ``go``
 comparison is made by whoever wrote the vectors. The model makes its own clock. Numpy and cocotb only.
 
 The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an
-input), ``limit`` (clocks after which a run must be done) and, for a model that streams weights, ``weights`` (its words). The file named by ``QSIM_RESULTS`` gets, a row for each input,
+input), ``limit`` (clocks after which a run must be done) and, for a model that streams weights, ``weights`` (its words). The file named by
+``QSIM_RESULTS`` gets, a row for each input,
 ``outputs`` and ``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
 """
 

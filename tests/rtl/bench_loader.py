@@ -61,13 +61,13 @@ async def capture(dut: HierarchyObject, unit: str, limit: int) -> list[list[int]
     raise AssertionError(f"still busy after {limit} cycles")
 
 
-def check(dut: HierarchyObject, case: dict, words: list[list[int]]) -> None:
+def check(dut: HierarchyObject, case: dict, words: list[list[int]], name: str = "error", *, must_fail: bool = True) -> None:
     places = [tuple(word[:3]) for word in words]
     assert len(set(places)) == len(places), "a place is written twice"
     assert all(address < case["depths"][str(kind)] for kind, _, address in places), "outside a memory"
-    error = getattr(dut, f"{case['unit']}__error").value.to_unsigned()
+    error = getattr(dut, f"{case['unit']}__{name}").value.to_unsigned()
     if case["words"] is None:
-        assert error, "accepted"
+        assert error or not must_fail, "accepted"
         assert not case["errors"] or error in case["errors"], f"error {error}"
     else:
         assert not error, f"error {error}"

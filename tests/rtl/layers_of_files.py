@@ -13,7 +13,8 @@ from qsim.formats.fixed import FixedFormat
 from qsim.formats.layer import CompressedLayer, ScalarCoded
 from qsim.formats.symbols import EncodeOptions
 from rtl.load import Unit
-from rtl.stream_image import StreamImage
+from rtl.stream_image import StreamImage, StreamTables
+from rtl.weight_port import WeightPort
 from tests.rtl.loaders import PARAMETERS, streamer
 
 BIAS = FixedFormat(8, 0)
@@ -55,6 +56,24 @@ class Case:
             "errors": self.errors,
             "cycles": cycles + LATENCY,
             "depths": {Unit.WEIGHTS.value: p.weight_rows, Unit.POINTERS.value: p.pointer_pairs},
+        }
+
+    def to_port(self, packet: list[int] | None = None, errors: tuple[int, ...] | None = None) -> dict[str, object]:
+        """As :meth:`to_json`, for the port: the packet; a given one is damaged and must end with one of
+        ``errors``, or somehow, if there are none.
+        """
+        case, good = self.to_json(), self.image.packet()
+        words = good if packet is None else packet
+        marked = [word | (place == len(words) - 1) << 32 for place, word in enumerate(words)]
+        symbols = len(self.image.codes.symbols) + len(self.image.gaps.symbols)
+        place = {name: case["layer"][name] for name in ("rows", "columns", "weight_base", "column_base")}
+        return case | {
+            "unit": f"{self.unit}_port",
+            "layer": place,
+            "packet": marked,
+            "words": case["words"] if packet is None else None,
+            "errors": errors,
+            "cycles": case["cycles"] - LATENCY + len(good) + symbols + WeightPort.latency,
         }
 
     def memory(self, form: ScalarCoded) -> InterleavedImage:
@@ -172,6 +191,30 @@ def misplaced(case: Case) -> Iterator[Case]:
 
 def refused(case: Case, name: str, errors: tuple[int, ...], **fields: object) -> Case:
     return replace(case, name=f"{case.name}, {name}", image=replace(case.image, **fields), form=None, errors=errors)
+
+
+def damaged_packets(case: Case, rng: np.random.Generator) -> Iterator[dict[str, object]]:
+    """Flipped bits, words that lack or are too many, sizes that lie, orders that cannot be decoded."""
+    good = case.image.packet()
+    for place in rng.integers(0, len(good), 12).tolist():
+        yield case.to_port([*good[:place], good[place] ^ (1 << int(rng.integers(32))), *good[place + 1 :]])
+    for cut in (1, 2, 5, 9, len(good) // 2, len(good) - 1):
+        yield case.to_port(good[:cut], (6,))
+    yield case.to_port([*good, 0], (7,))
+    for field, by in ((0, 1), (0, -1), (1, 1), (1, -1), (2, 32), (2, -32), (3, 32), (3, -32), (2, 1), (3, -1)):
+        lying = good.copy()
+        lying[field] += by
+        yield case.to_port(lying, (2, 3, 5, 6, 7))
+    first = next(place for place in range(len(good)) if good[place:] == case.image.streams)
+    yield case.to_port([*good[:first], good[first] ^ 0xFFFFFFFF, *good[first + 1 :]], (2, 3, 5))
+    if len(case.image.codes.words) > 3 and len(case.image.gaps.words) > 3:
+        for kind in (0, 1):  # one stream whole, then the other
+            whole = replace(case.image, **{("codes", "gaps")[kind]: replace(_part(case, kind), needs=(0,) * len(_part(case, kind).words))})
+            yield case.to_port(whole.packet(), (5,))
+
+
+def _part(case: Case, kind: int) -> StreamTables:
+    return case.image.gaps if kind else case.image.codes
 
 
 def judged(case: Case, name: str, **fields: object) -> Case:

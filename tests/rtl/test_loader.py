@@ -21,7 +21,7 @@ from rtl.loader import EntryLoader
 from rtl.packer import reciprocal
 from rtl.toolchain import build_model, run_bench
 from tests.rtl import loaders
-from tests.rtl.layers_of_files import Case, coded, damaged, edges, encoded, image_of, misplaced, random_layers
+from tests.rtl.layers_of_files import Case, coded, damaged, damaged_packets, edges, encoded, image_of, misplaced, random_layers
 from workloads.lenet_300_100 import WORKLOAD
 from workloads.mnist import load_mnist
 from workloads.weights import load_weights
@@ -42,12 +42,16 @@ def model(build_dir: Path) -> Path:
 
 
 def run(cases: Iterable[Case], model: Path, folder: Path) -> None:
+    run_json([case.to_json() for case in cases], "tests.rtl.bench_loader", model, folder)
+
+
+def run_json(cases: list[dict[str, object]], bench: str, model: Path, folder: Path) -> None:
     path, layouts = folder / "cases.json", {}
-    path.write_text(json.dumps([case.to_json() for case in cases]))
+    path.write_text(json.dumps(cases))
     for name, p in loaders.PARAMETERS.items():
         for kind, layout in ((f"load {name}", load_layout(p)), (f"layer {name}", loaders.streamer(name).loader.layer)):
             layouts[kind] = {key: (field.offset, field.width) for key, field in layout}
-    run_bench(model, TOP, "tests.rtl.bench_loader", {"QSIM_CASES": str(path), "QSIM_LAYOUTS": json.dumps(layouts)}, folder)
+    run_bench(model, TOP, bench, {"QSIM_CASES": str(path), "QSIM_LAYOUTS": json.dumps(layouts)}, folder)
 
 
 def layer_of_size(rows: int, columns: int, density: float) -> Case:
@@ -83,6 +87,22 @@ def test_a_layer_of_real_size(model: Path, tmp_path: Path) -> None:
     run([layer_of_size(300, 784, 0.08)], model, tmp_path)
 
 
+@pytest.mark.rtl
+def test_packets(model: Path, tmp_path: Path) -> None:
+    """Sizes, tables and both streams in one stream of words; no slower than the port's docstring says."""
+    cases = [*random_layers(seed=8, each=10), *(case for unit in loaders.PARAMETERS for case in edges(unit))]
+    run_json([case.to_port() for case in cases], "tests.rtl.bench_port", model, tmp_path)
+
+
+@pytest.mark.rtl
+def test_damaged_packets(model: Path, tmp_path: Path) -> None:
+    """Behind every refused packet a good one: the error before has left nothing, and what was left of its packet is gone."""
+    rng = np.random.default_rng(9)
+    whole = [case for case in random_layers(seed=5, each=8) if case.image.count > 80]
+    cases = [one for case in whole for bad in damaged_packets(case, rng) for one in (bad, case.to_port())]
+    run_json(cases, "tests.rtl.bench_port", model, tmp_path)
+
+
 @pytest.mark.parametrize("pes", range(1, 70))
 def test_the_reciprocal_divides_every_row(pes: int) -> None:
     rows = np.arange(1 << 14, dtype=np.int64)
@@ -104,7 +124,7 @@ def test_other_layouts_are_refused_by_name() -> None:
 def test_what_the_decoders_do_not_hold_is_refused() -> None:
     rng = np.random.default_rng(4)
     form = coded(rng, rng.random((40, 30)) < 0.1, 5)
-    with pytest.raises(UnsupportedProgram, match="layer.index_bits must be at most 9, not 10"):
+    with pytest.raises(UnsupportedProgram, match=r"layer\.index_bits must be at most 9, not 10"):
         image_of(encoded(form, EncodeOptions(index_bits=10, by_column=True)), 40, 30, "three")
     many = coded(rng, rng.random((40, 30)) < 0.1, 8)
     with pytest.raises(UnsupportedProgram, match="codebook must be at most 7 values"):
@@ -113,7 +133,7 @@ def test_what_the_decoders_do_not_hold_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in PEKind if kind is not PEKind.SPARSE])
 def test_only_sparse_pes_have_a_loader(kind: PEKind) -> None:
-    with pytest.raises(MachineError, match="parameters.kind must be sparse, for a loader"):
+    with pytest.raises(MachineError, match=r"parameters\.kind must be sparse, for a loader"):
         EntryLoader(replace(loaders.PARAMETERS["four"], kind=kind))
 
 
