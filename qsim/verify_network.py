@@ -33,7 +33,8 @@ COUNTS = "action counts"
 class NetworkCheck:
     """A network with some inputs in RTL, the simulators, numpy and PyTorch.
 
-    ``cycles``: of all layers of all inputs in RTL; ``clocks``: of the whole RTL simulation, loading included. ``logits``: compared bit
+    ``cycles``: of all layers of all inputs in RTL; ``clocks``: of the whole RTL simulation, loading included, which
+    took ``cpu_seconds``. ``logits``: compared bit
     for bit; ``*_numpy`` and ``*_torch``: how many logits, and how many classes, differ from the RTL's (None for PyTorch where torch is
     not installed). ``compared``: numbers of each counter compared with numba, by name; ``fast_differences``: those that differ;
     ``event_inputs`` and ``event_differences``: of how many inputs the counters were compared with SimPy too, and which differ.
@@ -43,6 +44,7 @@ class NetworkCheck:
     inputs: int
     cycles: int
     clocks: int
+    cpu_seconds: float
     logits: int
     logit_differences_numpy: int
     logit_differences_torch: int | None
@@ -66,6 +68,7 @@ class NetworkCheck:
             inputs=self.inputs + other.inputs,
             cycles=self.cycles + other.cycles,
             clocks=self.clocks + other.clocks,
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
             logits=self.logits + other.logits,
             logit_differences_numpy=self.logit_differences_numpy + other.logit_differences_numpy,
             logit_differences_torch=None if neither else (self.logit_differences_torch or 0) + (other.logit_differences_torch or 0),
@@ -138,6 +141,7 @@ def _batch(
         inputs=len(inputs),
         cycles=int(run.counters["cycles"].sum()),
         clocks=run.clocks,
+        cpu_seconds=run.cpu_seconds,
         logits=run.logits.size,
         logit_differences_numpy=int((run.logits != expected.logits).sum()),
         logit_differences_torch=None if reference is None else int((run.logits != reference[-1]).sum()),

@@ -1,6 +1,7 @@
 """Run whole networks on the built accelerator: from plain integers to logits, classes and the counters of every layer."""
 
 import itertools
+import resource
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,15 +34,15 @@ class NetworkRun:
     """What the accelerator did with each input.
 
     ``logits`` [inputs, outputs]; ``best`` [inputs]: index of the largest; ``counters``: by name (:func:`rtl.counters.counters_layout`)
-    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup`` and ``loading``, which came before
-    the layer;
-    ``clocks``: of the whole simulation, loading included.
+    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup`` and ``loading``, which came before the layer;
+    ``clocks``: of the whole simulation, loading included; ``cpu_seconds``: what the simulator's process took for them, its start included.
     """
 
     logits: IntArray
     best: IntArray
     counters: dict[str, IntArray]
     clocks: int
+    cpu_seconds: float
 
 
 def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Path, *, streamed: bool = False) -> Path:
@@ -83,9 +84,10 @@ def run_network(
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"
         np.savez(source, **vectors)
+        begun = _seconds_of_children()
         run_bench(model, CLOCKED, "rtl.bench.network_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
         with np.load(target) as results:
-            return _collect(p, jobs, dict(results))
+            return _collect(p, jobs, dict(results), _seconds_of_children() - begun)
 
 
 def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[CompressedLayer]) -> npt.NDArray[np.uint64]:
@@ -102,7 +104,12 @@ def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[Com
     return np.array(words, dtype=np.uint64)
 
 
-def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], results: dict[str, npt.NDArray[np.generic]]) -> NetworkRun:
+def _seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], results: dict[str, npt.NDArray[np.generic]], cpu_seconds: float) -> NetworkRun:
     failed = np.flatnonzero(results["error"])
     if failed.size:
         raise QsimError(f"input {failed[0]}: the accelerator ended with {ErrorCode(int(results['error'][failed[0]])).name}")
@@ -115,6 +122,7 @@ def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], results: dict[str, np
         best=results["best"].astype(np.int64),
         counters=_counters(p, results["snapshots"], len(jobs)),
         clocks=int(results["clocks"]),
+        cpu_seconds=cpu_seconds,
     )
 
 

@@ -49,8 +49,8 @@ class Sequencer(wiring.Component):
 
     Timing
     ------
-    From ``start``, or from the last cycle of a layer, to the next layer's cycle 0: ``setup_latency`` cycles (and those of the input, and of
-    streamed weights, one more than :class:`~rtl.weight_port.WeightPort` takes).
+    From ``start`` to the first layer ``setup_latency`` cycles and those in which the input comes, from one layer to the next
+    ``between_layers``; and in front of a layer whose weights are streamed two more than :class:`~rtl.weight_port.WeightPort` takes.
 
     Members
     -------
@@ -103,8 +103,13 @@ class Sequencer(wiring.Component):
 
     @property
     def setup_latency(self) -> int:
-        """Cycles from ``start``, or from the last cycle of a layer, to cycle 0 of the next, without those of the input."""
+        """Cycles between ``start`` and cycle 0 of the first layer, without those in which the input comes."""
         return 6 + self.table_words + self.settle
+
+    @property
+    def between_layers(self) -> int:
+        """Cycles between the last one of a layer and cycle 0 of the next: the end is seen, the counters settle, setup as for the first."""
+        return 1 + self.settle + self.setup_latency
 
     @property
     def table_words(self) -> int:

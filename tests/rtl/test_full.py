@@ -1,73 +1,64 @@
-"""Asks whether a whole data set through a whole network gives the reference's outputs and the engine's cycles: the long check.
+"""Asks whether the whole test set through whole networks, on every PE, gives the reference's bits and the simulators' counts: the long check.
 
-The layers of a picture are run one after the other, each with the activations of real inference; every output of every layer is compared.
+The files are those of the recipes as they come with qsim. ``QSIM_DIGITS``: how many digits; ``QSIM_EVENT_DIGITS``: for how many of them
+SimPy is asked as well as numba, which takes 0.1 s a digit.
 """
 
 import logging
 import os
-import resource
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qsim.arch.presets import MACHINES
-from qsim.compress.reference import TorchReference
-from qsim.sim import fast
-from qsim.sim.lower import lower
-from qsim.verify import array_job, verify
-from rtl.verify import build_array, run_array
-from tests.rtl.test_network import compressed
+from qsim.build import build
+from qsim.model.compressed import CompressedModel
+from qsim.progress import silent
+from qsim.verify_network import verify_network
 from workloads.mnist import load_test
 
 pytestmark = [pytest.mark.rtl, pytest.mark.slow]
 
 _log = logging.getLogger(__name__)
 DIGITS = int(os.environ.get("QSIM_DIGITS", "10000"))
-BATCH = 1000
+EVENT_DIGITS = int(os.environ.get("QSIM_EVENT_DIGITS", "1000"))
+MACHINE_OF = {
+    "smallest": "sparse-rtl-8",
+    "deep-compression": "sparse-6b-rtl-8",
+    "pvq": "pvq-rtl-8",
+    "codebook": "codebook-rtl-8",
+    "dense-16b": "dense-rtl-8",
+}
 
 
-def seconds_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def test_every_digit(build_dir: Path) -> None:
-    model, machine = compressed("sparse"), MACHINES["sparse-rtl-8"]
+@pytest.mark.parametrize("recipe", MACHINE_OF)
+def test_every_digit(recipe: str, build_dir: Path, files_dir: Path) -> None:
+    model = CompressedModel.load(build("lenet-300-100", recipe, cache=files_dir, progress=silent).path)
     images = load_test().images[:DIGITS].astype(np.int64)
-    lowered = [lower(layer, machine) for layer in model.layers]
-    build_array(machine, build_dir)
-    total, wrong, other, begun, children = 0, 0, 0, time.monotonic(), seconds_of_children()
-    for start in range(0, len(images), BATCH):
-        values = TorchReference(model).activations(images[start : start + BATCH])
-        given = [layer.numpy() for layer in values]
-        jobs = [array_job(layer, machine, inputs) for layer, inputs in zip(model.layers, given[:-1], strict=True)]
-        for layer, inputs, outputs, run in zip(
-            lowered, given[:-1], given[1:], run_array(machine, jobs, build_dir, record=False), strict=True
-        ):
-            cycles = np.array([fast.simulate(layer.program(activations)).cycles for activations in inputs])
-            wrong += int(np.any(run.outputs != outputs, axis=1).sum())
-            other += int((run.cycles != cycles).sum())
-            total += int(run.cycles.sum())
-        speed = total / (seconds_of_children() - children)
-        _log.info(
-            "%d digits in %.0f s: %s cycles, %s a CPU second of the simulator; %d outputs and %d lengths of layers differ",
-            min(start + BATCH, DIGITS),
-            time.monotonic() - begun,
-            f"{total:,}",
-            f"{speed:,.0f}",
-            wrong,
-            other,
-        )
-    assert total > 0
-    assert (wrong, other) == (0, 0)
+    check = verify_network(
+        model, MACHINES[MACHINE_OF[recipe]], images, build_dir=build_dir, event_inputs=EVENT_DIGITS, progress=_tell(recipe)
+    )
+    _log.info(
+        "%s on %s: %d digits, %s cycles, %s clocks a CPU second; %s counters compared with numba, those of %d digits with SimPy",
+        recipe,
+        MACHINE_OF[recipe],
+        check.inputs,
+        f"{check.cycles:,}",
+        f"{check.clocks / check.cpu_seconds:,.0f}",
+        f"{sum(check.compared.values()):,}",
+        check.event_inputs,
+    )
+    assert check.inputs == len(images) and check.logits == 10 * len(images) and check.cycles > 0
+    assert check.logit_differences_numpy == check.logit_differences_torch == check.class_differences == 0, check
+    assert (check.fast_differences, check.event_differences) == ({}, {}), check.first_difference
 
 
-@pytest.mark.parametrize("kind", ["dense", "codebook", "pvq"])
-def test_whole_network_on_every_pe(kind: str, build_dir: Path) -> None:
-    images = load_test().images[:3].astype(np.int64)
-    checks = verify(compressed(kind), MACHINES[f"{kind}-rtl-4"], images, range(3), build_dir=build_dir)
-    assert len(checks) == 9
-    for check in checks:
-        assert check.agree, check
+class _tell:
+    """Logs how far a run is."""
+
+    def __init__(self, recipe: str) -> None:
+        self.recipe = recipe
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        _log.info("%s: %d of %d digits", self.recipe, done, total)
