@@ -19,8 +19,8 @@ class EntryLoader(wiring.Component):
     Timing
     ------
     A layer takes at most ``columns * (pes + 1) + 2 * pes`` cycles, one for each of the file's entries, one for each filler of the PEs, and
-    ``latency``, if entries do not lack. ``load`` has no back-pressure: at most a word a cycle. It begins with ``start`` and ends with ``done``,
-    which stays up, with ``error``, until the next ``start``; ``start`` while ``busy`` drops what is under way. After an error nothing
+    ``latency``, if entries do not lack. ``load`` has no back-pressure: at most a word a cycle. It begins with ``start`` and ends with
+    ``done``, which stays up, with ``error``, until the next ``start``; ``start`` while ``busy`` drops what is under way. After an error nothing
     more is written, and nothing is ever written outside the memories.
 
     Parameters

@@ -34,7 +34,8 @@ class NetworkRun:
     """What the accelerator did with each input.
 
     ``logits`` [inputs, outputs]; ``best`` [inputs]: index of the largest; ``counters``: by name (:func:`rtl.counters.counters_layout`)
-    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup`` and ``loading``, which came before the layer;
+    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup`` and ``loading``, which came
+    before the layer;
     ``clocks``: of the whole simulation, loading included; ``cpu_seconds``: what the simulator's process took for them, its start included.
     """
 

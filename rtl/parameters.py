@@ -208,8 +208,8 @@ class ArrayParameters:
         the others one less; ``bias_shift``, ``left``, ``right``: shifts of the drain; ``relu``; ``limit``: larger outputs become it, the
         largest output where the layer has no limit; ``every_column``: scan in dense order, zeros included. Where the layer lies:
         ``column_base``, even: its first pointer, and what its column numbers begin with; ``weight_base``: the place of its first weight
-        where there are no pointers, or where streamed weights go; ``row_base``: its first stored bias and scale. ``source``: the half of the
-        activation memory that is read; ``store``: outputs are written to the other half.
+        where there are no pointers, or where streamed weights go; ``row_base``: its first stored bias and scale. ``source``: the half of
+        the activation memory that is read; ``store``: outputs are written to the other half.
         """
         return data.StructLayout(
             {
