@@ -21,7 +21,7 @@ from qsim.sim.semantics import infer, run_layer
 from qsim.verify import array_job
 from rtl.emit import emit
 from rtl.image import ImagePacker
-from rtl.loader import EntryLoader
+from rtl.loader import EntryLoader, StreamLimits
 from rtl.network import run_network
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode
@@ -74,7 +74,7 @@ def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) 
     loading = run.counters["loading"]
     assert np.all(loading == loading[0])
     for number, (job, stored) in enumerate(zip(jobs, model.encoded_layers, strict=True)):
-        image = StreamImage.of(stored, job.rows, job.pointers.shape[1] - 1, WeightPort(p).streamer)
+        image = StreamImage.of(stored, job.rows, job.pointers.shape[1] - 1, StreamLimits(code_bits=p.code_bits))
         fillers = int((job.codes == 0).sum())
         assert image.count <= loading[0, number] <= most_cycles(image, fillers, p)
     assert np.all(run.counters["setup"] > loading)
@@ -85,7 +85,7 @@ class Small:
 
     def __init__(self) -> None:
         self.p = ArrayParameters.of(SMALL, layers=2, streamed=True)
-        self.port, make = WeightPort(self.p), Maker(SMALL, np.random.default_rng(6))
+        self.limits, make = StreamLimits(code_bits=self.p.code_bits), Maker(SMALL, np.random.default_rng(6))
         self.dense = coded_layer(SMALL, make.weights(20, 30, 1.0), make.bias(20))
         self.layers = [
             coded_layer(SMALL, make.weights(20, 30, 0.3), make.bias(20)),
@@ -98,7 +98,7 @@ class Small:
 
     def image(self, layer: QuantisedLayer) -> StreamImage:
         stored = encode_form(layer.form, layer.bias, layer.node.bias_format, BY_COLUMN)
-        return StreamImage.of(stored, layer.node.outputs, layer.node.inputs, self.port.streamer)
+        return StreamImage.of(stored, layer.node.outputs, layer.node.inputs, self.limits)
 
     def rows(self, values: np.ndarray) -> list[int]:
         rows = ImagePacker(self.p, every_column=False).activation_rows(values)
