@@ -17,7 +17,7 @@ from rtl.parameters import ArrayParameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLimits:
-    """What the decoders hold: codes of ``max_length`` bits, also the widest fixed field, gaps of ``gap_bits``; machine codes of ``code_bits``.
+    """What the decoders hold: codes of ``max_length`` bits, also the widest fixed field, gaps of ``gap_bits``; a machine of ``code_bits``.
     ``count_bits``: width of the number of a file's entries, and of the bits of a stream.
     """
 
