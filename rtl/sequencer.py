@@ -35,7 +35,8 @@ class Sequencer(wiring.Component):
 
     Timing
     ------
-    From ``start``, or from the last cycle of a layer, to the next layer's cycle 0: ``setup_latency`` cycles (and those of the input).
+    Between ``start`` and the first layer's cycle 0 lie ``setup_latency`` cycles and one for each row of the input; between the last cycle of
+    a layer and the next layer's cycle 0 lie ``setup_latency + settle + 1``.
 
     Members
     -------
@@ -85,7 +86,7 @@ class Sequencer(wiring.Component):
 
     @property
     def setup_latency(self) -> int:
-        """Cycles from ``start``, or from the last cycle of a layer, to cycle 0 of the next, without those of the input."""
+        """Cycles from the fetch of a layer's descriptor to the layer's start, both included, without those of the input."""
         return 6 + self.table_words + self.settle
 
     @property
