@@ -35,8 +35,8 @@ class Sequencer(wiring.Component):
 
     Timing
     ------
-    Between ``start`` and the first layer's cycle 0 lie ``setup_latency`` cycles and one for each row of the input; between the last cycle of
-    a layer and the next layer's cycle 0 lie ``setup_latency + settle + 1``.
+    Between ``start`` and the first layer's cycle 0 lie ``setup_latency`` cycles and one for each row of the input; between the last cycle
+    of a layer and the next layer's cycle 0 lie ``setup_latency + settle + 1``.
 
     Members
     -------

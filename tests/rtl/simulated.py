@@ -1,5 +1,6 @@
 """The accelerator in Amaranth's own simulator: small networks in seconds, with no model to compile, and a second opinion on Verilator."""
 
+import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,14 @@ from tests.rtl.cases import Maker, coded_layer
 
 # Rows of 2 activations in, rows of 3 out: every activation in a bank of its own, three scan rows side by side. Everything narrow, so that
 # sums saturate and runs are longer than the index.
-_SIZES = {"array.pes": 3, "array.queue.depth": 2, "array.local_rows": 32, "scan.row_width": 2, "activations.bytes": 16, "pointers.bytes": 128}
+_SIZES = {
+    "array.pes": 3,
+    "array.queue.depth": 2,
+    "array.local_rows": 32,
+    "scan.row_width": 2,
+    "activations.bytes": 16,
+    "pointers.bytes": 128,
+}
 _SIZES |= {"array.activation_bits": 8, "array.accumulator_bits": 16}
 _OF_KIND: dict[str, dict[str, int]] = {
     "sparse": {"array.code_bits": 3, "array.index_bits": 2, "array.weight_bits": 8, "weights.width_bits": 24, "weights.bytes": 288},
@@ -58,7 +66,7 @@ def network(machine: Architecture, sizes: Sequence[int] = SIZES, seed: int = 3) 
     """Return layers that follow each other, the second one with few weights; the last one without ReLU, the second one clipped."""
     make = Maker(machine, np.random.default_rng(seed))
     layers = []
-    for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         options: dict[str, Any] = {"limit": LIMIT} if number == 1 else {"relu": number + 2 < len(sizes)}
         weights = make.weights(outputs, inputs, 0.2 if number == 1 else 0.5)
         up = 0 if machine.array.kind is PEKind.PVQ else -3  # pulses times scales are small
