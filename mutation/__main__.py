@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from mutation import MUTATIONS
 from mutation.judge import Fate, Verdict
 from mutation.mutant import ROOT, Mutation
 from mutation.report import markdown, record
-from mutation.runner import run_all, run_tests
+from mutation.runner import pool, run_all, run_whole
 from qsim.files import write_text_atomically
 
 WORKERS = 2
@@ -47,10 +46,11 @@ def _whole(chosen: Sequence[Mutation], console: Console) -> bool:
     """Run the tests here, without a bug: one that fails anyway would catch everything. What they build for all is there afterwards."""
     tests = sorted({test for mutation in chosen for test in mutation.tests})
     console.print(f"{len(tests)} tests without a bug ...", style="dim", highlight=False)
-    with tempfile.TemporaryDirectory(prefix="qsim-whole-") as folder:
-        code, said, cpu = run_tests(tests, ROOT, Path(folder, "report.xml"))
-    console.print(f"{'passed' if code == 0 else said} ({cpu:.0f} CPU s)", style="dim", highlight=False, markup=False)
-    return code == 0
+    with pool(1) as process:
+        tested = process.submit(run_whole, tests).result()
+    passed = tested.exit_code == 0
+    console.print(f"{'passed' if passed else tested.said} ({tested.cpu_seconds:.0f} CPU s)", style="dim", highlight=False, markup=False)
+    return passed
 
 
 def _line(verdict: Verdict) -> str:

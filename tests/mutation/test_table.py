@@ -11,7 +11,7 @@ from mutation import MUTATIONS
 from mutation.judge import Fate, Verdict, judge
 from mutation.mutant import ROOT, Mutation
 from mutation.report import markdown, record
-from mutation.runner import run_mutation
+from mutation.runner import run_all
 from mutation.table_of_array import OF_ARRAY
 from mutation.table_of_elements import OF_ELEMENTS
 from mutation.table_of_top import OF_TOP
@@ -77,7 +77,7 @@ def test_a_text_that_is_gone_or_twice_is_told() -> None:
 
 
 def test_a_bug_is_planted_in_a_copy_and_caught_there() -> None:
-    verdict = run_mutation(ONE)
+    (verdict,) = run_all([ONE], 1)
     assert verdict.fate is Fate.KILLED
     assert verdict.killer.startswith("tests/rtl/test_units.py::test_impossible_units_are_refused[")
     assert verdict.how.startswith("Failed: DID NOT RAISE")
