@@ -6,6 +6,7 @@ from typing import Any
 
 from mutation.judge import Fate, Verdict
 from mutation.mutant import Mutation
+from mutation.reuse import key_of
 
 _HEAD = """# Mutations
 
@@ -34,5 +35,6 @@ def _escaped(text: str) -> str:
 
 
 def record(mutations: Sequence[Mutation], verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
-    """Return what goes to out/mutate.json."""
-    return {"mutations": [asdict(mutation) | asdict(verdicts[mutation.name]) for mutation in mutations]}
+    """Return what goes to out/mutate.json: every mutation with a verdict."""
+    judged = [mutation for mutation in mutations if mutation.name in verdicts]
+    return {"mutations": [asdict(mutation) | asdict(verdicts[mutation.name]) | {"key": key_of(mutation)} for mutation in judged]}
