@@ -10,7 +10,7 @@ WORKERS ?= 2
 # One OpenMP thread: two of them on a busy machine spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports format bench synth train test-slow test-rtl-full coverage clean formal
+.PHONY: help setup demo test check lint types imports format bench synth train mutate test-slow test-rtl-full coverage clean formal
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -79,6 +79,9 @@ train: $(READY) ## rebuild the shipped float checkpoint from its seed
 
 formal: $(READY) ## prove the stream components of the RTL (two minutes)
 	$(BIN)/python -m rtl.formal
+
+mutate: $(READY) ## plant bugs in the RTL, each of which a test must catch (ONLY=name: one of them)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m mutation --out $(OUT)/mutate.json $(if $(ONLY),--only "$(ONLY)")
 
 clean: ## remove everything that was made, the environment included
 	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Performance counters: what every unit did and why it waited, for the host and for the comparison with the simulators."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,7 +44,7 @@ class Counters(wiring.Component):
 
     Timing
     ------
-    What happens in cycle ``c`` is in ``values`` from ``c + 3`` on.
+    What happens in cycle ``c`` is in ``values`` from ``c + latency`` on; what happened in the cycle of ``clear`` or before is not.
 
     Parameters
     ----------
@@ -102,7 +102,10 @@ class Counters(wiring.Component):
             m.d.sync += [step.eq(Mux(busy | (name == "setup"), value, 0)), self.values[name].eq(self.values[name] + step)]
         for pe in range(p.pes):
             self._pe(m, pe, busy, events.busy[pe])
-        with m.If(self.clear):
+        # As late as the events are, so that those of the cycles before are not counted after it.
+        clears = Signal(self.latency - 1)
+        m.d.sync += clears.eq(Cat(self.clear, clears))
+        with m.If(clears[-1]):
             m.d.sync += self.values.eq(0)
         return m
 

@@ -26,6 +26,8 @@ class PulseSteps(wiring.Component):
     -------
     i : ``In(stream.Signature(entry_layout(parameters)))``
     o : ``Out(stream.Signature(term_layout(parameters), always_ready=True))``
+    adds : ``Out(1)``
+        With ``o.valid``: the term is a pulse's, not a filler's zero, which need not be added.
     """
 
     latency = 1
@@ -36,6 +38,7 @@ class PulseSteps(wiring.Component):
             {
                 "i": In(stream.Signature(entry_layout(parameters))),
                 "o": Out(stream.Signature(term_layout(parameters), always_ready=True)),
+                "adds": Out(1),
             }
         )
 
@@ -48,6 +51,7 @@ class PulseSteps(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid),
+                self.adds.eq(pulse != 0),
                 self.o.payload.local_row.eq(tag.local_row),
                 self.o.payload.term.eq(Mux(pulse < 0, -tag.activation, Mux(pulse == 0, 0, tag.activation))),
                 steps_after.eq(Mux(self.i.valid & (pulse != 0), magnitude - 1, 0)),

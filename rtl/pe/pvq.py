@@ -45,7 +45,7 @@ class PyramidMac(Element):
         self.connect_sums(m, self.accumulator)
         connect(m, flipped(self.load), reader.load)
         connect(m, entries.o, steps.i)
-        connect(m, steps.o, self.accumulator.i)
+        m.d.comb += [self.accumulator.i.valid.eq(steps.o.valid & steps.adds), self.accumulator.i.payload.eq(steps.o.payload)]
 
         column = self.fetch.o
         counting, left = Signal(), Signal(self.parameters.column_cycles)
