@@ -1,4 +1,4 @@
-"""Asks whether whole networks run alone on the accelerator of every PE, a hundred digits each, with the reference's bits and the simulators' counts.
+"""Asks whether whole networks run alone on the accelerator of every PE, a hundred digits each, with the right bits and counts.
 
 The real network, pruned and quantised without retraining, at 8 PEs; the recipes' files and ten thousand digits: ``test_full``.
 """
@@ -39,7 +39,7 @@ def test_a_hundred_digits(kind: str, build_dir: Path) -> None:
 
 
 def test_setup_takes_what_the_sequencer_says(build_dir: Path) -> None:
-    """The same model as above; the counters are read ``settle`` cycles behind a layer, in which they show setup up to ``latency`` before."""
+    """The same model as above; the counters are read ``settle`` cycles behind a layer and show what was ``latency`` before."""
     machine, images = MACHINES["sparse-rtl-8"], load_test().images[:5].astype(np.int64)
     model = compressed("sparse")
     inputs = infer(model, images).inputs

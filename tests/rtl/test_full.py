@@ -1,4 +1,4 @@
-"""Asks whether the whole test set through whole networks, on every PE, gives the reference's bits and the simulators' counts: the long check.
+"""Asks whether the whole test set through whole networks, on every PE, gives the right bits and counts: the long check.
 
 The files are those of the recipes as they come with qsim. ``QSIM_DIGITS``: how many digits; ``QSIM_EVENT_DIGITS``: for how many of them
 SimPy is asked as well as numba, which takes 0.1 s a digit.
@@ -36,7 +36,9 @@ MACHINE_OF = {
 def test_every_digit(recipe: str, build_dir: Path, files_dir: Path) -> None:
     model = CompressedModel.load(build("lenet-300-100", recipe, cache=files_dir, progress=silent).path)
     images = load_test().images[:DIGITS].astype(np.int64)
-    check = verify_network(model, MACHINES[MACHINE_OF[recipe]], images, build_dir=build_dir, event_inputs=EVENT_DIGITS, progress=_tell(recipe))
+    check = verify_network(
+        model, MACHINES[MACHINE_OF[recipe]], images, build_dir=build_dir, event_inputs=EVENT_DIGITS, progress=_tell(recipe)
+    )
     _log.info(
         "%s on %s: %d digits, %s cycles, %s clocks a CPU second; %s counters compared with numba, those of %d digits with SimPy",
         recipe,
