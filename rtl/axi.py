@@ -18,13 +18,15 @@ class AxiLite(wiring.Component):
 
     Timing
     ------
-    The answer is offered 5 cycles after the (last) part of a request was taken, as the register bank takes two.
+    The answer is offered ``latency`` cycles after the (later) part of a request was taken, if the bus is free.
 
     Members
     -------
     awaddr, awprot, awvalid, awready, wdata, ... rready : as AXI names them, without prefix; ``*prot`` is ignored
     bus : ``Out(RegisterBus(address_bits))``
     """
+
+    latency = 4
 
     def __init__(self, address_bits: int) -> None:
         super().__init__({**axi_lite_members(address_bits), "bus": Out(RegisterBus(address_bits))})

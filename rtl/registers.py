@@ -61,7 +61,7 @@ def register_map(parameters: ArrayParameters) -> RegisterMap:
             "without a register is answered with DECERR. SLVERR: a read of a register that cannot be read, a write to one that cannot be "
             "written, or a write that is refused; it changes nothing."
         ),
-        registers=(*_identity(parameters), *_control(parameters), *_load(parameters), *_counters(parameters)),
+        registers=(*_identity(parameters), *_capacity(parameters), *_control(parameters), *_load(parameters), *_counters(parameters)),
     )
 
 
@@ -72,8 +72,6 @@ def _constant(name: str, low: int, width: int, reset: int, description: str, val
 def _identity(p: ArrayParameters) -> tuple[Register, ...]:
     """What was built."""
     kinds = tuple((kind.value, code) for kind, code in KIND_CODES.items())
-    layout = load_layout(p)
-    address, pe = (Shape.cast(layout[name].shape).width for name in ("address", "pe"))
     return (
         Register("ID", 0x00, "Says that this is a qsim accelerator.", (_constant("magic", 0, 32, MAGIC, "The characters `qsim`."),)),
         Register(
@@ -120,6 +118,14 @@ def _identity(p: ArrayParameters) -> tuple[Register, ...]:
                 _constant("per_row", 16, 16, p.entries_per_row, "Entries in a row of the weight memory."),
             ),
         ),
+    )
+
+
+def _capacity(p: ArrayParameters) -> tuple[Register, ...]:
+    """What fits, and the widths of what the host writes and streams."""
+    layout = load_layout(p)
+    address, pe = (Shape.cast(layout[name].shape).width for name in ("address", "pe"))
+    return (
         Register("LAYERS", 0x14, "Capacity.", (_constant("layers", 0, 32, p.layers, "Most layers of a network."),)),
         Register("COLUMNS", 0x18, "Capacity.", (_constant("columns", 0, 32, p.columns, "Most inputs, and outputs, of a layer."),)),
         Register("LOCAL_ROWS", 0x1C, "Capacity.", (_constant("rows", 0, 32, p.local_rows, "Most outputs of a PE, of all layers."),)),
