@@ -155,7 +155,7 @@ async def _stays(dut: HierarchyObject, channel: str) -> None:
     while True:
         await RisingEdge(dut.aclk)
         valid, ready = getattr(dut, f"{channel}valid").value, getattr(dut, f"{channel}ready").value
-        now = [getattr(dut, channel + name).value.to_unsigned() for name in names]
+        now = [int(getattr(dut, channel + name).value) for name in names]
         if held is not None and dut.aresetn.value:
             assert valid and now == held, f"{channel} changed before it was taken"
         held = now if valid and not ready and dut.aresetn.value else None

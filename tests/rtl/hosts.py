@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -81,17 +80,8 @@ class Host(Protocol):
         """Wait until a run that was started is in ``layer 1`` and so on, ``output``, or waits for its ``input``."""
 
 
-@dataclass
-class Ran:
-    """What a good run gave."""
-
-    rows: list[int]
-    best: int
-    counters: list[list[int]]
-
-
-async def run(host: Host, number: int) -> Ran:
-    """Run an input and require that its logits and class are right."""
+async def run(host: Host, number: int) -> list[int]:
+    """Run an input, require that its logits and class are right, and return its rows."""
     await host.start()
     sending = cocotb.start_soon(host.send(VECTORS.rows[number]))
     rows = await host.receive()
@@ -99,18 +89,22 @@ async def run(host: Host, number: int) -> Ran:
     assert await host.ended() == (NONE, VECTORS.layers - 1)
     assert rows == VECTORS.outputs[number], f"input {number}"
     assert await host.best() == VECTORS.best[number]
-    return Ran(rows, VECTORS.best[number], await host.counters())
+    return rows
 
 
 async def every_input(host: Host) -> None:
     """Run every input, and write down what it gave for the comparison with the simulators."""
     await host.load(VECTORS.words)
-    runs = [await run(host, number) for number in range(len(VECTORS.rows))]
+    rows, best, counters = [], [], []
+    for number in range(len(VECTORS.rows)):
+        rows.append(await run(host, number))
+        best.append(await host.best())
+        counters.append(await host.counters())
     np.savez(
         Path(os.environ["QSIM_RESULTS"]) / f"{host.name}.npz",
-        logits=np.array([VECTORS.logits_of(each.rows) for each in runs]),
-        best=np.array([each.best for each in runs]),
-        counters=np.array([each.counters for each in runs]),
+        logits=np.array([VECTORS.logits_of(each) for each in rows]),
+        best=np.array(best),
+        counters=np.array(counters),
     )
 
 
@@ -144,8 +138,8 @@ async def wrong_inputs(host: Host) -> None:
 async def timeouts(host: Host) -> None:
     """A layer may take exactly as many cycles as the limit says; one cycle less ends the run in the first layer that takes more."""
     await host.load(VECTORS.words)
-    counters = (await run(host, 0)).counters
-    lengths = np.diff([layer[0] for layer in counters], prepend=0).tolist()
+    await run(host, 0)
+    lengths = np.diff([layer[0] for layer in await host.counters()], prepend=0).tolist()
     for layer, length in enumerate(lengths):
         first = next((number for number, each in enumerate(lengths) if each > length - 1))
         await host.set_timeout(length - 1)
