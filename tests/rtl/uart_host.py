@@ -22,9 +22,9 @@ from tests.rtl.axi_host import (
     TIMEOUT,
     words_of,
 )
-from tests.rtl.hosts import PERIOD, VECTORS
+from tests.rtl.hosts import VECTORS
 
-DIVISOR = 20
+DIVISOR, PERIOD = 8, 4
 BAUD = 1e9 / (DIVISOR * PERIOD)
 READ, WRITE, INPUT, OUTPUT = 1, 2, 3, 4
 OKAY, CHECKSUM, OPERATION, LENGTH, REFUSED, UNKNOWN, FULL, EMPTY, BROKEN = range(9)
