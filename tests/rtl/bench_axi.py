@@ -5,6 +5,7 @@ from functools import partial
 import cocotb
 from cocotb.triggers import ClockCycles, Combine
 
+from rtl.axi import AxiLite
 from tests.rtl.axi_host import (
     ABORT,
     BEST,
@@ -198,7 +199,29 @@ async def reset_by_pin(host: AxiHost) -> None:
     await run(host, 4)
 
 
+async def latencies(host: AxiHost) -> None:
+    """An answer is offered four cycles after a request was taken, not earlier and not later."""
+    dut = host.dut
+
+    async def cycles(*taken: str, offered: str) -> int:
+        count, seen = 0, set()
+        while len(seen) < len(taken) or not getattr(dut, offered).value:
+            await ClockCycles(dut.aclk, 1)
+            count += len(seen) == len(taken)
+            seen |= {name for name in taken if getattr(dut, f"{name}valid").value and getattr(dut, f"{name}ready").value}
+        return count
+
+    for _ in range(3):
+        writing = cocotb.start_soon(cycles("s_axi_aw", "s_axi_w", offered="s_axi_bvalid"))
+        await host.write(SCRATCH, 1)
+        assert await writing == AxiLite.latency
+        reading = cocotb.start_soon(cycles("s_axi_ar", offered="s_axi_rvalid"))
+        await host.read(SCRATCH)
+        assert await reading == AxiLite.latency
+
+
 OF_AXI = (
+    latencies,
     every_address,
     every_byte,
     many_at_once,
@@ -209,7 +232,7 @@ OF_AXI = (
     reset_by_register,
     reset_by_pin,
 )
-UNPACED = (interrupts, the_rest_of_an_input_is_dropped)  # which count cycles
+UNPACED = (latencies, interrupts, the_rest_of_an_input_is_dropped)  # which count cycles
 
 for _scenario in (*SCENARIOS, *OF_AXI):
     globals()[f"test_{_scenario.__name__}"] = bench(AxiHost.of, _scenario)

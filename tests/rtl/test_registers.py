@@ -1,17 +1,23 @@
+# amaranth: UnusedElaboratable=no
 """Asks whether the table of registers is sound for every preset machine and says what the hardware does."""
 
 from collections.abc import Callable
 
 import pytest
 
+from qsim.arch.architecture import PEKind
 from qsim.arch.presets import MACHINES
 from qsim.errors import MachineError
+from rtl.axi import AxiAccelerator
+from rtl.counter_store import CounterStore
 from rtl.counters import COUNTER_BITS, OF_PES, counters_layout
+from rtl.emit import rtlil_text
 from rtl.load import Unit, load_layout
 from rtl.parameters import ArrayParameters
 from rtl.register import Access, Dimension, Field, Register, RegisterMap
 from rtl.registers import COUNTERS, register_map
-from rtl.sequencer import ErrorCode
+from rtl.sequencer import ErrorCode, Sequencer
+from rtl.uart import UartAccelerator
 from rtl.window import unit_depths
 
 RTL = {name: machine for name, machine in MACHINES.items() if "rtl" in name}
@@ -56,6 +62,20 @@ def test_depths_fit_the_load_bus(parameters: ArrayParameters) -> None:
     """An address that is one too large still is another address on the bus: it is refused, not wrapped."""
     bits = load_layout(parameters)["address"].width
     assert all(0 < depth <= 1 << bits for depth in unit_depths(parameters).values())
+
+
+def test_counters_are_copied_before_they_move(parameters: ArrayParameters) -> None:
+    stand = Sequencer(parameters).setup_latency
+    store = CounterStore(parameters, stand)
+    assert store.copy_cycles <= stand
+    assert store.banks * store.copy_cycles >= store.words == counters_layout(parameters).size // COUNTER_BITS
+
+
+@pytest.mark.parametrize("kind", PEKind)
+def test_every_kind_has_a_host_side(kind: PEKind) -> None:
+    p = ArrayParameters(kind=kind, pes=2, columns=16, local_rows=8, weight_rows=16, pointers=32, layers=2)
+    for top in (AxiAccelerator(p), UartAccelerator(p, 104)):
+        assert "module" in rtlil_text(top, "top")
 
 
 @pytest.mark.parametrize(
