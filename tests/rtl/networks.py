@@ -73,6 +73,7 @@ class Network:
             best=results["best"],
             counters={name: counters[:, :, at] if name.startswith("pe_") else counters[:, :, at[0]] for name, at in places.items()},
             clocks=0,
+            cpu_seconds=0.0,
         )
 
     def compare(self, run: NetworkRun) -> int:
