@@ -16,7 +16,7 @@ from rtl.transfer import InputWriter, OutputReader, row_layout
 class Accelerator(wiring.Component):
     """Runs the layers of a descriptor list: input stream, layer after layer between the halves of the activation memory, output stream.
 
-    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``busy`` is low, give ``start``, send the input, take the
+    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``ready`` is high, give ``start``, send the input, take the
     output. The same network then runs again with the next ``start``.
 
     Timing
