@@ -16,7 +16,7 @@ from rtl.transfer import InputWriter, OutputReader, row_layout
 class Accelerator(wiring.Component):
     """Runs the layers of a descriptor list: input stream, layer after layer between the halves of the activation memory, output stream.
 
-    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``busy`` is low, give ``start``, send the input, take the
+    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``ready`` is high, give ``start``, send the input, take the
     output. The same network then runs again with the next ``start``.
 
     Timing
@@ -119,7 +119,8 @@ class Accelerator(wiring.Component):
             sequencer.output.done.eq(reader.done),
             counters.clear.eq(self.start & self.ready),
             counters.running.eq(self.busy),
-            counters.busy.eq(array.busy & self.busy),
+            # Clearing after an error is no layer.
+            counters.busy.eq(array.busy & self.busy & (sequencer.error == ErrorCode.NONE)),
             counters.events.eq(array.events),
         ]
         self._status(m, reader, counters)
