@@ -33,10 +33,12 @@ def counters_layout(parameters: ArrayParameters) -> data.StructLayout:
     ``scan_queue_full``: an item waits for a queue; ``drain_busy``. ``items``: activations broadcast; ``activation_reads``: rows read;
     ``weight_reads``: rows read, of all PEs; ``pointer_reads``: of all PEs, two an item; ``entries``, the ``fillers`` among them and
     ``additions``: of all PEs; ``results``: rows drained. For each PE ``pe_busy``: its issue stage holds a column; ``pe_starved``: it does
-    not, and will again in this layer. What is left to ``cycles`` a unit was idle.
+    not, and will again in this layer. What is left to ``cycles`` a unit was idle. Where weights are streamed ``loading``: the part of
+    ``setup`` in which they came.
     """
     each = data.ArrayLayout(COUNTER_BITS, parameters.pes)
-    return data.StructLayout(dict.fromkeys(TOTALS, COUNTER_BITS) | dict.fromkeys(OF_PES, each))
+    loading = {"loading": COUNTER_BITS} if parameters.streamed else {}
+    return data.StructLayout(dict.fromkeys(TOTALS, COUNTER_BITS) | dict.fromkeys(OF_PES, each) | loading)
 
 
 class Counters(wiring.Component):
@@ -58,6 +60,8 @@ class Counters(wiring.Component):
     busy : ``In(1)``
         A layer runs.
     events : ``In(events_layout(parameters))``
+    loading : ``In(1)``
+        Weights are streamed; only for parameters that say so.
     values : ``Out(counters_layout(parameters))``
     """
 
@@ -73,6 +77,7 @@ class Counters(wiring.Component):
                 "events": In(events_layout(parameters)),
                 "values": Out(counters_layout(parameters)),
             }
+            | ({"loading": In(1)} if parameters.streamed else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -102,6 +107,9 @@ class Counters(wiring.Component):
             m.d.sync += [step.eq(Mux(busy | (name == "setup"), value, 0)), self.values[name].eq(self.values[name] + step)]
         for pe in range(p.pes):
             self._pe(m, pe, busy, events.busy[pe])
+        if p.streamed:
+            loading = Signal()
+            m.d.sync += [loading.eq(self.loading), self.values.loading.eq(self.values.loading + loading)]
         # As late as the events are, so that those of the cycles before are not counted after it.
         clears = Signal(self.latency - 1)
         m.d.sync += clears.eq(Cat(self.clear, clears))

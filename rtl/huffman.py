@@ -14,7 +14,7 @@ from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from qsim.formats.huffman import MAX_LENGTH, CanonicalHuffman
+from qsim.formats.huffman import MAX_LENGTH, CanonicalHuffman, DecodingTables
 
 
 class HuffmanError(enum.Enum, shape=3):
@@ -36,13 +36,18 @@ def table_words(code: CanonicalHuffman, max_length: int) -> list[dict[str, int]]
 
     Raises ``ValueError`` if the code is longer.
     """
-    if code.max_length > max_length:
-        raise ValueError(f"code must have at most {max_length} bits, not {code.max_length!r}")
-    tables = code.decoding_tables
+    return length_words(code.decoding_tables, max_length)
+
+
+def length_words(tables: DecodingTables, max_length: int) -> list[dict[str, int]]:
+    """Return the words of :func:`table_words` for a code, complete or not, that is given by its decoding tables."""
+    longest = max((length for length, count in enumerate(tables.count) if count), default=0)
+    if longest > max_length:
+        raise ValueError(f"code must have at most {max_length} bits, not {longest!r}")
     absent = {"first": 0, "count": 0, "offset": 0}
     found = [
         {"first": tables.first[length], "count": tables.count[length], "offset": tables.offset[length]} if tables.count[length] else absent
-        for length in range(1, code.max_length + 1)
+        for length in range(1, longest + 1)
     ]
     return [{"length": at + 1, **word} for at, word in enumerate(found + [absent] * (max_length - len(found)))]
 

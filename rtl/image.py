@@ -53,7 +53,8 @@ class ImagePacker:
         return self.bytes_of(words + self._memory_words(job, place))
 
     def network_words(self, jobs: Sequence[ArrayJob]) -> npt.NDArray[np.uint8]:
-        """Return every word of a network: descriptors, codebooks, and the memories of all PEs, one layer behind the other.
+        """Return every word of a network: descriptors, codebooks, and the memories of all PEs, one layer behind the other; where weights
+        are streamed all but weights and pointers.
 
         Raises :class:`UnsupportedProgram` naming the memory that the network does not fit.
         """
@@ -61,6 +62,7 @@ class ImagePacker:
         words: list[int] = []
         for number, (job, place) in enumerate(zip(jobs, self.places(jobs), strict=True)):
             fields = {"layer": self._configuration(job, place), "outputs": job.rows, "last": int(number == len(jobs) - 1)}
+            fields |= {"streamed": 1} if p.streamed else {}
             words += self.words(Unit.DESCRIPTOR, [_pack(p.descriptor, **fields)], start=number)
             if job.codebook is not None:
                 words += self.words(Unit.TABLE, _unsigned(job.codebook, p.weight_bits), start=number << p.code_bits)
@@ -68,7 +70,7 @@ class ImagePacker:
         return self.bytes_of(words)
 
     def places(self, jobs: Sequence[ArrayJob]) -> list[LayerPlace]:
-        """Return where each layer of a network lies."""
+        """Return where each layer of a network lies: streamed weights and pointers all at the start of their memories."""
         p, each = self.parameters, self.parameters.entries_per_row
         weights, column, row = np.zeros(p.pes, dtype=np.int64), 0, 0
         found: list[LayerPlace] = []
@@ -78,8 +80,9 @@ class ImagePacker:
                 weights[:] = weights.max()
             place = LayerPlace(weights=tuple(weights.tolist()), column=column, row=row, source=number % 2, store=True)
             found.append(place)
-            weights += -(-job.pointers[:, -1] // each) * each
-            column += -(-job.pointers.shape[1] // 2) * 2
+            if not p.streamed:  # a streamed layer fits if it fits alone
+                weights += -(-job.pointers[:, -1] // each) * each
+                column += -(-job.pointers.shape[1] // 2) * 2
             row += -(-job.rows // p.pes)
         pointers = column if p.has_gaps else 0
         for path, most, taken in (
@@ -123,13 +126,14 @@ class ImagePacker:
             width = Shape.cast(p.entry["code"].shape).width
             entries = job.codes[start:end] & ((1 << width) - 1)
             first = place.weights[pe]
-            if job.gaps is not None:
+            if job.gaps is not None and not p.streamed:
                 entries |= job.gaps[start:end] << width
                 pointers = self._pointers(job.pointers[pe], job.codes[start:end], first)
                 words += self.words(Unit.POINTERS, pointers, pe, place.column // 2)
             if job.scales is not None:
                 words += self.words(Unit.SCALE, job.scales[pe :: p.pes].tolist(), pe, place.row)
-            words += self.words(Unit.WEIGHTS, _joined(entries, p.entries_per_row, p.entry.size), pe, first // p.entries_per_row)
+            if not p.streamed:
+                words += self.words(Unit.WEIGHTS, _joined(entries, p.entries_per_row, p.entry.size), pe, first // p.entries_per_row)
             words += self.words(Unit.BIAS, _unsigned(job.bias[pe :: p.pes], p.bias_bits), pe, place.row)
         return words
 

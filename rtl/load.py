@@ -16,8 +16,7 @@ class Unit(enum.Enum, shape=4):
     bits. CODEBOOK: one value, the same for all PEs. BIAS, SCALE: of one local row of PE ``pe``. POINTERS: the pair of pointers
     ``2 * address`` (low half) and ``2 * address + 1`` of PE ``pe``, each a ``column_pointer``. WEIGHTS: a weight row of PE ``pe``, entry 0
     in the low bits. DESCRIPTOR: of layer ``address``; TABLE: the weight of code ``address mod 2**code_bits`` in layer
-    ``address div 2**code_bits``, copied to the codebooks before the layer runs. CODE_LENGTH, CODE_SYMBOL, GAP_LENGTH, GAP_SYMBOL: tables
-    of the two Huffman decoders. Words for a unit that the array does not have are ignored.
+    ``address div 2**code_bits``, copied to the codebooks before the layer runs. Words for a unit that the array does not have are ignored.
     """
 
     LAYER = 0
@@ -29,10 +28,6 @@ class Unit(enum.Enum, shape=4):
     SCALE = 6
     DESCRIPTOR = 7
     TABLE = 8
-    CODE_LENGTH = 9
-    CODE_SYMBOL = 10
-    GAP_LENGTH = 11
-    GAP_SYMBOL = 12
 
 
 def load_layout(parameters: ArrayParameters) -> data.StructLayout:

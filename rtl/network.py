@@ -13,15 +13,18 @@ import numpy.typing as npt
 from qsim.arch.architecture import Architecture
 from qsim.errors import QsimError, UnsupportedProgram
 from qsim.formats.fixed import IntArray
+from qsim.formats.layer import CompressedLayer
 from rtl.bench.clocked import CLOCKED, clocked_verilog
-from rtl.bench.shell import RunShell
+from rtl.bench.shell import STREAM_WORDS, RunShell
 from rtl.counters import COUNTER_BITS, OF_PES, TOTALS
 from rtl.emit import emit
 from rtl.image import ImagePacker
 from rtl.job import ArrayJob
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode
+from rtl.stream_image import StreamImage
 from rtl.toolchain import build_model, run_bench
+from rtl.weight_port import WeightPort
 
 TOP = "run_shell"
 
@@ -31,7 +34,8 @@ class NetworkRun:
     """What the accelerator did with each input.
 
     ``logits`` [inputs, outputs]; ``best`` [inputs]: index of the largest; ``counters``: by name (:func:`rtl.counters.counters_layout`)
-    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup``, which is what came before the layer;
+    [inputs, layers], of PEs [inputs, layers, pes], each of that layer alone, but for ``setup`` and ``loading``, which came
+    before the layer;
     ``clocks``: of the whole simulation, loading included; ``cpu_seconds``: what the simulator's process took for them, its start included.
     """
 
@@ -42,23 +46,28 @@ class NetworkRun:
     cpu_seconds: float
 
 
-def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Path) -> Path:
-    """Build the accelerator of ``machine`` for networks of the sizes of ``jobs``, or find it; return its folder.
+def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Path, *, streamed: bool = False) -> Path:
+    """Build the accelerator of ``machine`` for networks of the sizes of ``jobs``, or find it; return its folder. ``streamed``: one that
+    reads weights from a stream.
 
     Raises :class:`MachineError` if the RTL does not have this machine, :class:`MissingExtra` without the ``rtl`` extra.
     """
-    p = ArrayParameters.of(machine, layers=len(jobs))
+    p = ArrayParameters.of(machine, layers=len(jobs), streamed=streamed)
     rows = [-(-count // p.row_width) for count in (jobs[0].pointers.shape[1] - 1, jobs[-1].rows)]
     verilog = emit(lambda: RunShell(p, *rows), TOP, build_dir.resolve(), f"{p!r} {rows}", around=clocked_verilog)
     return build_model(verilog, CLOCKED, clocked=True)
 
 
-def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArray, build_dir: Path) -> NetworkRun:
+def run_network(
+    machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArray, build_dir: Path, *, streams: Sequence[CompressedLayer] = ()
+) -> NetworkRun:
     """Run ``inputs`` [n, columns] through the layers ``jobs`` (their own activations are not used) on ``machine``, in one simulation.
+
+    With ``streams``, all the layers as a file holds them, by column, no weights are preloaded: they come compressed, anew for every input.
 
     Raises :class:`UnsupportedProgram` if the network does not fit, :class:`QsimError` if a run ends with an error code.
     """
-    p = ArrayParameters.of(machine, layers=len(jobs))
+    p = ArrayParameters.of(machine, layers=len(jobs), streamed=bool(streams))
     packer = ImagePacker(p, every_column=not machine.scan.skip_zeros)
     words = packer.network_words(jobs)
     for number, (before, after) in enumerate(itertools.pairwise(jobs), 1):
@@ -68,8 +77,10 @@ def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArra
     rows = (packer.activation_rows(given) for given in inputs)
     joined = [sum(row << (p.row_width * p.activation_bits * at) for at, row in enumerate(each)).to_bytes(size, "little") for each in rows]
     most = sum(4 * (int(np.maximum(1, np.abs(job.codes)).sum()) + job.pointers.size + job.rows) + 1000 for job in jobs) + p.local_rows
+    most *= 1 + p.streamed
     vectors = {"words": words, "inputs": np.frombuffer(b"".join(joined), dtype=np.uint8).reshape(-1, size), "limit": most}
-    model = build_network(machine, jobs, build_dir)
+    vectors |= {"weights": _packets(p, jobs, streams)} if streams else {}
+    model = build_network(machine, jobs, build_dir, streamed=p.streamed)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"
@@ -78,6 +89,20 @@ def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArra
         run_bench(model, CLOCKED, "rtl.bench.network_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
         with np.load(target) as results:
             return _collect(p, jobs, dict(results), _seconds_of_children() - begun)
+
+
+def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[CompressedLayer]) -> npt.NDArray[np.uint64]:
+    """Return the words of all layers, with bit 32 set on the last one of each."""
+    port, words = WeightPort(p), []
+    for job, layer in zip(jobs, streams, strict=True):
+        image = StreamImage.of(layer, job.rows, job.pointers.shape[1] - 1, port.streamer)
+        if job.codebook is None or not np.array_equal(image.codebook, job.codebook):
+            raise UnsupportedProgram(path="streams", rule="the layers of the jobs, in the same codebook", value="others")
+        packet = image.packet()
+        words += [*packet[:-1], packet[-1] | 1 << 32]
+    if len(words) > STREAM_WORDS:
+        raise UnsupportedProgram(path="streams", rule=f"at most {STREAM_WORDS} words", value=len(words))
+    return np.array(words, dtype=np.uint64)
 
 
 def _seconds_of_children() -> float:
@@ -110,4 +135,6 @@ def _counters(p: ArrayParameters, snapshots: npt.NDArray[np.generic], layers: in
     for at, name in enumerate(OF_PES):
         start = len(TOTALS) + at * p.pes
         found[name] = each[:, :, start : start + p.pes]
+    if p.streamed:
+        found["loading"] = each[:, :, len(TOTALS) + len(OF_PES) * p.pes]
     return found

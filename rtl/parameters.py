@@ -23,7 +23,7 @@ class ArrayParameters:
     ``kind``: the PE; ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power
     of two); ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of
     a row's scale (pvq only). For whole networks: ``layers``, the most that one has, 0 for an array that runs single layers;
-    ``pointers`` of all layers that a PE holds, 0 for those of one.
+    ``pointers`` of all layers that a PE holds, 0 for those of one; ``streamed``: weights of layers may come from a stream (sparse only).
     """
 
     pes: int
@@ -43,18 +43,22 @@ class ArrayParameters:
     weight_rows: int = 4096
     pointers: int = 0
     layers: int = 0
+    streamed: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            least = 0 if field.name in ("pointers", "layers") else 1
+            least = 0 if field.name in ("pointers", "layers", "streamed") else 1
             if field.name != "kind" and getattr(self, field.name) < least:
                 raise MachineError(path=f"parameters.{field.name}", rule=f"at least {least}", value=getattr(self, field.name))
         if self.entries_per_row & (self.entries_per_row - 1):
             raise MachineError(path="parameters.entries_per_row", rule="a power of two", value=self.entries_per_row)
+        if self.streamed and (self.kind is not PEKind.SPARSE or not self.layers):
+            raise MachineError(path="parameters.streamed", rule="false but for networks on sparse PEs", value=self.streamed)
 
     @classmethod
-    def of(cls, machine: Architecture, layers: int = 0) -> "ArrayParameters":
-        """Return the array of ``machine``, with memories of its sizes; with ``layers`` one that runs whole networks.
+    def of(cls, machine: Architecture, layers: int = 0, *, streamed: bool = False) -> "ArrayParameters":
+        """Return the array of ``machine``, with memories of its sizes; with ``layers`` one that runs whole networks, ``streamed`` one
+        that reads weights from a stream too.
 
         Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1.
         """
@@ -88,6 +92,7 @@ class ArrayParameters:
             weight_rows=max(1, machine.weights.bytes * 8 // machine.weights.width_bits),
             pointers=pointers if layers and has_gaps else 0,
             layers=layers,
+            streamed=streamed,
         )
 
     @property
@@ -203,8 +208,8 @@ class ArrayParameters:
         the others one less; ``bias_shift``, ``left``, ``right``: shifts of the drain; ``relu``; ``limit``: larger outputs become it, the
         largest output where the layer has no limit; ``every_column``: scan in dense order, zeros included. Where the layer lies:
         ``column_base``, even: its first pointer, and what its column numbers begin with; ``weight_base``: the place of its first weight
-        where there are no pointers; ``row_base``: its first stored bias and scale. ``source``: the half of the activation memory that
-        is read; ``store``: outputs are written to the other half.
+        where there are no pointers, or where streamed weights go; ``row_base``: its first stored bias and scale. ``source``: the half of
+        the activation memory that is read; ``store``: outputs are written to the other half.
         """
         return data.StructLayout(
             {
@@ -228,5 +233,8 @@ class ArrayParameters:
 
     @property
     def descriptor(self) -> data.StructLayout:
-        """A layer of a network: its configuration, how many ``outputs`` it has, and whether it is the ``last`` one."""
-        return data.StructLayout({"layer": self.layer, "outputs": range(self.columns + 1), "last": 1})
+        """A layer of a network: its configuration, how many ``outputs`` it has, and whether it is the ``last`` one; on an array that has a
+        stream of weights whether its own come from there (``streamed``), to ``weight_base`` of its configuration.
+        """
+        fields = {"layer": self.layer, "outputs": range(self.columns + 1), "last": 1}
+        return data.StructLayout(fields | ({"streamed": 1} if self.streamed else {}))

@@ -4,8 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.cursor import LoaderError
 from rtl.load import LoadSignature, Unit, connect_memory
 from rtl.parameters import ArrayParameters
+from rtl.weight_port import WeightControl
 
 
 class ErrorCode(enum.Enum, shape=4):
@@ -13,7 +15,8 @@ class ErrorCode(enum.Enum, shape=4):
 
     ILLEGAL_DESCRIPTOR: sizes that contradict each other. TOO_LARGE: a layer that does not fit the memories. INPUT_ENDS_EARLY: the row
     marked last came too soon; INPUT_ENDS_LATE: the last row is not marked. DECODER: a stream of weights that the decoder refused. TIMEOUT:
-    a layer took more than ``timeout`` cycles. NO_LAST: no descriptor is marked as the last one. ABORTED: by the host.
+    a layer, or the load of its weights, took more than ``timeout`` cycles. NO_LAST: no descriptor is marked as the last one. ABORTED: by
+    the host. WEIGHTS_END_EARLY, WEIGHTS_END_LATE: a stream of weights that is shorter or longer than it says.
     """
 
     NONE = 0
@@ -25,10 +28,21 @@ class ErrorCode(enum.Enum, shape=4):
     TIMEOUT = 6
     NO_LAST = 7
     ABORTED = 8
+    WEIGHTS_END_EARLY = 9
+    WEIGHTS_END_LATE = 10
+
+
+REFUSALS = {  # of streamed weights; any other is DECODER
+    LoaderError.CONFIGURATION: ErrorCode.TOO_LARGE,
+    LoaderError.WEIGHTS_FULL: ErrorCode.TOO_LARGE,
+    LoaderError.ENDS_EARLY: ErrorCode.WEIGHTS_END_EARLY,
+    LoaderError.ENDS_LATE: ErrorCode.WEIGHTS_END_LATE,
+}
 
 
 class Sequencer(wiring.Component):
-    """Reads a descriptor, checks it, writes configuration and codebook, runs the layer, and so on to the last; then has the output sent.
+    """Reads a descriptor, checks it, has streamed weights loaded, writes configuration and codebook, runs the layer, and so on to the last;
+    then has the output sent.
 
     Before anything of a layer is written or run its descriptor has been found to be legal. After an error, and after a reset, the array is
     reset and its sums are cleared, so that the next ``start`` finds it as new; memories keep what they hold.
@@ -36,7 +50,7 @@ class Sequencer(wiring.Component):
     Timing
     ------
     From ``start`` to the first layer ``setup_latency`` cycles and those in which the input comes, from one layer to the next
-    ``between_layers``.
+    ``between_layers``; and in front of a layer whose weights are streamed two more than :class:`~rtl.weight_port.WeightPort` takes.
 
     Members
     -------
@@ -50,6 +64,8 @@ class Sequencer(wiring.Component):
     array : ``Out({"start", "clear", "reset", "busy"})``
     input, output : ``Out({"start", "done", ...})``
         To :class:`~rtl.transfer.InputWriter` and :class:`~rtl.transfer.OutputReader`.
+    weights : ``Out({"start", "stop", "done", "error"})``
+        To :class:`~rtl.weight_port.WeightPort`; only for parameters that stream weights.
     descriptor : ``Out(parameters.descriptor)``
         Of the layer that runs.
     ready, busy, done : ``Out(1)``
@@ -82,6 +98,7 @@ class Sequencer(wiring.Component):
                 "layer": Out(number),
                 "error": Out(ErrorCode),
             }
+            | ({"weights": Out(WeightControl())} if p.streamed else {})
         )
 
     @property
@@ -153,14 +170,16 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.input.start.eq(1)
                     m.next = "INPUT"
                 with m.Else():
-                    m.next = "CONFIGURE"
+                    self._prepare(m)
             with m.State("INPUT"), m.If(self.input.done):
                 with m.If(self.input.early):
                     self._fail(m, ErrorCode.INPUT_ENDS_EARLY)
                 with m.Elif(self.input.late):
                     self._fail(m, ErrorCode.INPUT_ENDS_LATE)
                 with m.Else():
-                    m.next = "CONFIGURE"
+                    self._prepare(m)
+            if self.parameters.streamed:
+                self._loading(m, spent)
             self._configuring(m, wait, table)
             with m.State("START"):
                 m.d.comb += self.array.start.eq(1)
@@ -177,6 +196,30 @@ class Sequencer(wiring.Component):
     def _fail(self, m: Module, error: object) -> None:
         m.d.sync += self.error.eq(error)
         m.next = "CLEAR"
+
+    def _prepare(self, m: Module) -> None:
+        m.next = "CONFIGURE"
+        if self.parameters.streamed:
+            with m.If(self.descriptor.streamed):
+                m.next = "LOAD"
+
+    def _loading(self, m: Module, spent: Signal) -> None:
+        """Have the weights read from their stream."""
+        weights = self.weights
+        m.d.comb += weights.stop.eq(self.array.reset)
+        with m.State("LOAD"):
+            m.d.comb += weights.start.eq(1)
+            m.d.sync += spent.eq(0)
+            m.next = "LOADING"
+        with m.State("LOADING"):
+            m.d.sync += spent.eq(spent + 1)
+            with m.If(weights.done):
+                m.next = "CONFIGURE"
+                for error in (error for error in LoaderError if error is not LoaderError.NONE):
+                    with m.If(weights.error == error):
+                        self._fail(m, REFUSALS.get(error, ErrorCode.DECODER))
+            with m.Elif((self.timeout != 0) & (spent > self.timeout)):
+                self._fail(m, ErrorCode.TIMEOUT)
 
     def _clearing(self, m: Module, wait: Signal) -> None:
         """Reset the array and have it drain all its rows, to nowhere; the end of a run that failed."""

@@ -1,6 +1,6 @@
 """The accelerator: a broadcast array with everything that it needs to run a whole network alone."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,12 +11,13 @@ from rtl.load import LoadSignature
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode, Sequencer
 from rtl.transfer import InputWriter, OutputReader, row_layout
+from rtl.weight_port import WORD, WeightPort
 
 
 class Accelerator(wiring.Component):
     """Runs the layers of a descriptor list: input stream, layer after layer between the halves of the activation memory, output stream.
 
-    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``ready`` is high, give ``start``, send the input, take the
+    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``ready``, give ``start``, send the input, take the
     output. The same network then runs again with the next ``start``.
 
     Timing
@@ -40,6 +41,9 @@ class Accelerator(wiring.Component):
     input : ``In(stream.Signature(row_layout(parameters)))``
         As many rows as the first layer scans, the last one marked.
     output : ``Out(stream.Signature(row_layout(parameters)))``
+    weights : ``In(stream.Signature({"bits": 32, "last": 1}))``
+        Only for parameters that stream weights: of every layer that has them streamed the words of
+        :meth:`rtl.stream_image.StreamImage.packet`, anew in every run.
     ready, busy, done, layer_done : ``Out(1)``
         ``layer_done``: the counters stand at the end of a layer.
     layer : ``Out``
@@ -82,6 +86,7 @@ class Accelerator(wiring.Component):
                 "counters": Out(counters_layout(p)),
                 "events": Out(events_layout(p)),
             }
+            | ({"weights": In(stream.Signature(WORD))} if p.streamed else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -99,13 +104,19 @@ class Accelerator(wiring.Component):
         connect(m, reader.unload, array.unload)
 
         host = self.load.valid & ~self.busy
+        valid: Value = host | sequencer.bus.valid | writer.bus.valid
+        word: Value = self.load.word
+        if p.streamed:
+            weights = self._weights(m, counters)
+            valid, word = valid | weights.valid, Mux(weights.valid, weights.word, word)
+        word = Mux(writer.bus.valid, writer.bus.word, Mux(sequencer.bus.valid, sequencer.bus.word, word))
         m.d.comb += [
             sequencer.load.valid.eq(host),
             sequencer.load.word.eq(self.load.word),
             sequencer.start.eq(self.start),
             sequencer.timeout.eq(self.timeout),
-            array.load.valid.eq(host | sequencer.bus.valid | writer.bus.valid),
-            array.load.word.eq(Mux(writer.bus.valid, writer.bus.word, Mux(sequencer.bus.valid, sequencer.bus.word, self.load.word))),
+            array.load.valid.eq(valid),
+            array.load.word.eq(word),
             array.start.eq(sequencer.array.start),
             array.clear.eq(sequencer.array.clear),
             sequencer.array.busy.eq(array.busy),
@@ -125,6 +136,22 @@ class Accelerator(wiring.Component):
         ]
         self._status(m, reader, counters)
         return m
+
+    def _weights(self, m: Module, counters: Counters) -> wiring.PureInterface:
+        """Join the reader of the stream of weights; return its load bus."""
+        descriptor = self.sequencer.descriptor
+        port = WeightPort(self.parameters)
+        m.submodules.weights = ResetInserter(self.abort)(port)
+        connect(m, flipped(self.weights), port.i)
+        connect(m, self.sequencer.weights, port.control)
+        m.d.comb += [
+            port.rows.eq(descriptor.outputs),
+            port.columns.eq(descriptor.layer.columns),
+            port.weight_base.eq(descriptor.layer.weight_base),
+            port.column_base.eq(descriptor.layer.column_base),
+            counters.loading.eq(port.busy),
+        ]
+        return port.load
 
     def _status(self, m: Module, reader: OutputReader, counters: Counters) -> None:
         """Drive what the host sees."""

@@ -5,6 +5,7 @@ entries (:mod:`qsim.formats.sparse`) over the cells taken row by row or column b
 layout and index width with the fewest bits. A ``hole`` symbol stands for an empty cell and for a filler entry.
 """
 
+import math
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -165,12 +166,15 @@ def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) ->
     layout whose entropy is above the best price so far cannot win.
     """
     counts = np.bincount(symbols.ravel(), minlength=0 if hole is None else hole + 1)
-    best, price = _Layout(layout=EVERY_CELL), cost_bits(counts, options)
+    best, price = _Layout(layout=EVERY_CELL), float(cost_bits(counts, options))
     if hole is None:
         return best
+    if options.by_column:
+        price = math.inf
     widths = SEARCHED_INDEX_BITS if options.index_bits is None else (options.index_bits,)
-    layouts = [_Layout(layout=layout, index_bits=width) for layout in (BY_ROW, BY_COLUMN) for width in widths]
-    runs = {layout: np.diff(np.flatnonzero(_cells(symbols, layout) != hole), prepend=-1) - 1 for layout in (BY_ROW, BY_COLUMN)}
+    orders = (BY_COLUMN,) if options.by_column else (BY_ROW, BY_COLUMN)
+    layouts = [_Layout(layout=layout, index_bits=width) for layout in orders for width in widths]
+    runs = {layout: np.diff(np.flatnonzero(_cells(symbols, layout) != hole), prepend=-1) - 1 for layout in orders}
     histograms = {layout: _histograms(runs[layout.layout], counts, hole, layout.index_bits) for layout in layouts}
     bounds = {layout: sum(entropy_bits(found) for found in histograms[layout]) for layout in layouts}
     for layout in sorted(layouts, key=bounds.__getitem__):

@@ -27,12 +27,14 @@ class EncodeOptions:
     """What the encoder may choose.
 
     ``index_bits``: width of the relative index of every sparse layer, or None for the best of each; ``huffman``: code symbols and gaps
-    by Huffman where that is smaller, tables included; ``max_code_length``: longest Huffman code, 15 at most, 12 for a small decoder.
+    by Huffman where that is smaller, tables included; ``max_code_length``: longest Huffman code, 15 at most, 12 for a small decoder;
+    ``by_column``: store every matrix with a hole column by column, as a loader in hardware reads it, even where that is larger.
     """
 
     index_bits: int | None = None
     huffman: bool = True
     max_code_length: int = 12
+    by_column: bool = False
 
     def __post_init__(self) -> None:
         if self.index_bits is not None and not 1 <= self.index_bits <= 16:

@@ -120,7 +120,7 @@ class CompressedModel:
         area = sum(node.weights for node in self.graph.nodes)
         metadata = [
             *describe_graph(self.graph),
-            [self.options.index_bits or 0, int(self.options.huffman), self.options.max_code_length],
+            _option_numbers(self.options),
             [list(layer.header) for layer in self.encoded_layers],
             self.recipe_text,
             self.weight_source,
@@ -183,6 +183,7 @@ class CompressedModel:
             index_bits=numbers.integer("index_bits", 0, 16) or None,
             huffman=bool(numbers.integer("huffman", 0, 1)),
             max_code_length=numbers.integer("max_code_length", 1, 15),
+            by_column=bool(numbers.left and numbers.integer("by_column", 1, 1)),
         )
         numbers.end()
         headers = metadata.fields("layers")
@@ -197,6 +198,11 @@ class CompressedModel:
         metadata.end()
         payload.end()
         return cls(graph=graph, layers=tuple(layers), recipe_text=texts[0], weight_source=texts[1], notes=notes, options=options)
+
+
+def _option_numbers(options: EncodeOptions) -> list[int]:
+    """Return the encoder options as they are stored; ``by_column`` only where it is set."""
+    return [options.index_bits or 0, int(options.huffman), options.max_code_length, *[1] * options.by_column]
 
 
 def most_weights(file_bytes: int) -> int:

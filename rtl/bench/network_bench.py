@@ -4,7 +4,8 @@ Driver: the words of the load bus, then for each input one wide write and ``go``
 comparison is made by whoever wrote the vectors. The model makes its own clock. Numpy and cocotb only.
 
 The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an
-input) and ``limit`` (clocks after which a run must be done). The file named by ``QSIM_RESULTS`` gets, a row for each input,
+input), ``limit`` (clocks after which a run must be done) and, for a model that streams weights, ``weights`` (its words). The file named by
+``QSIM_RESULTS`` gets, a row for each input,
 ``outputs`` and ``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
 """
 
@@ -26,6 +27,15 @@ def _bytes(handle: LogicArrayObject) -> npt.NDArray[np.uint8]:
     return np.frombuffer(handle.value.to_unsigned().to_bytes(width, "little"), dtype=np.uint8)
 
 
+async def _write(dut: HierarchyObject, words: npt.NDArray[np.uint64]) -> None:
+    """Write the words of the stream of weights, one a clock."""
+    dut.write__en.value = 1
+    for word in words.tolist():
+        dut.write__word.value = word
+        await RisingEdge(dut.clk)
+    dut.write__en.value = 0
+
+
 @cocotb.test()
 async def every_input(dut: HierarchyObject) -> None:
     """Load the network once, then run it on each input."""
@@ -33,10 +43,14 @@ async def every_input(dut: HierarchyObject) -> None:
     limit = PERIOD * int(vectors["limit"])
     dut.go.value = 0
     dut.load__valid.value = 0
+    if "weights" in vectors:
+        dut.write__en.value = 0
     await RisingEdge(dut.clk)
     if not dut.ready.value:
         await with_timeout(RisingEdge(dut.ready), limit, "ns")
     await load(dut, vectors["words"])
+    if "weights" in vectors:
+        await _write(dut, vectors["weights"])
     outputs, snapshots, errors, best = [], [], [], []
     for given in vectors["inputs"]:
         dut.picture.value = int.from_bytes(given.tobytes(), "little")

@@ -7,11 +7,15 @@ from amaranth.hdl import Cat, ClockDomain, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from rtl.bench.player import StreamPlayer
 from rtl.counters import counters_layout
 from rtl.load import LoadSignature
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode
 from rtl.top import Accelerator
+from rtl.weight_port import WORD
+
+STREAM_WORDS = 1 << 14  # that are kept of a stream of weights
 
 
 class RunShell(wiring.Component):
@@ -39,6 +43,8 @@ class RunShell(wiring.Component):
     snapshots : ``Out``
         The counters at the end of each layer, the first in the low bits.
     error, best : as in :class:`~rtl.top.Accelerator`
+    write : ``In({"en", "word"})``
+        The next word for the stream of weights, all of which are sent anew in every run; only for parameters that stream weights.
     """
 
     def __init__(self, parameters: ArrayParameters, input_rows: int, output_rows: int) -> None:
@@ -58,6 +64,7 @@ class RunShell(wiring.Component):
                 "error": Out(ErrorCode),
                 "best": Out(16),
             }
+            | ({"write": In(wiring.Signature({"en": Out(1), "word": Out(WORD.size)}))} if p.streamed else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -93,6 +100,11 @@ class RunShell(wiring.Component):
             for layer in range(self.parameters.layers):
                 with m.If(accelerator.layer == layer):
                     m.d.sync += self.snapshots[layer * len(counters) : (layer + 1) * len(counters)].eq(counters)
+        if self.parameters.streamed:
+            m.submodules.player = player = StreamPlayer(STREAM_WORDS)
+            connect(m, player.o, accelerator.weights)
+            m.d.comb += player.restart.eq(going)
+            m.d.sync += [player.write.en.eq(self.write.en), player.write.word.eq(self.write.word)]
         with m.If(accelerator.done):
             m.d.sync += self.finished.eq(1)
         with m.If(going):

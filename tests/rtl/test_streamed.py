@@ -1,0 +1,163 @@
+"""Asks whether networks whose weights come compressed, layer by layer, give the same bits and cycles as preloaded ones, in less memory."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qsim.arch.presets import MACHINES as PRESETS
+from qsim.compress.pipeline import compress
+from qsim.compress.recipe import parse_recipe
+from qsim.errors import MachineError, UnsupportedProgram
+from qsim.formats.coding import encode_form
+from qsim.formats.symbols import EncodeOptions
+from qsim.model.compressed import CompressedModel, QuantisedLayer
+from qsim.sim import fast
+from qsim.sim.lower import lower
+from qsim.sim.semantics import infer, run_layer
+from qsim.verify import array_job
+from rtl.emit import emit
+from rtl.image import ImagePacker
+from rtl.loader import EntryLoader
+from rtl.network import run_network
+from rtl.parameters import ArrayParameters
+from rtl.sequencer import ErrorCode
+from rtl.stream_image import StreamImage
+from rtl.toolchain import build_model, run_bench
+from rtl.top import Accelerator
+from rtl.weight_port import WeightPort
+from tests.rtl.cases import Maker, coded_layer
+from tests.rtl.test_network import QUANTISE
+from workloads.lenet_300_100 import WORKLOAD
+from workloads.mnist import load_mnist, load_test
+from workloads.weights import load_weights
+
+pytestmark = pytest.mark.rtl
+
+BY_COLUMN = EncodeOptions(by_column=True)
+SMALL = PRESETS["sparse-rtl-2"].replace("array.local_rows", 40).replace("weights.bytes", 256).replace("activations.bytes", 128)
+TOP = "streamed"
+
+
+@pytest.fixture(scope="module")
+def model() -> CompressedModel:
+    recipe = parse_recipe(f'name = "no retraining"\n{QUANTISE["sparse"]}\n[finetune]\nepochs = 0\n[encode]\nby_column = true\n')
+    return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
+
+
+def most_cycles(image: StreamImage, entries: int, p: ArrayParameters) -> int:
+    """The bound in the docstrings of the port and the loader; ``entries``: stored in all PEs, of which the file's are left away twice."""
+    symbols = len(image.codes.symbols) + len(image.gaps.symbols)
+    loading = image.columns * (p.pes + 1) + 2 * p.pes + image.count + entries + EntryLoader.latency
+    return len(image.packet()) + symbols + loading + WeightPort.latency
+
+
+def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) -> None:
+    """Weight and pointer memories that only hold the largest layer."""
+    machine = PRESETS["sparse-rtl-4"].replace("weights.bytes", 6144).replace("pointers.bytes", 2048)
+    images = load_test().images[:3].astype(np.int64)
+    expected = infer(model, images)
+    jobs = [array_job(layer, machine, given) for layer, given in zip(model.layers, expected.inputs, strict=True)]
+    with pytest.raises(UnsupportedProgram, match="weights of a PE must be at most 6144"):
+        run_network(machine, jobs, images, build_dir)
+    run = run_network(machine, jobs, images, build_dir, streams=model.encoded_layers)
+    np.testing.assert_array_equal(run.logits, expected.logits)
+    np.testing.assert_array_equal(run.best, expected.classes)
+    for number, layer in enumerate(model.layers):
+        program = lower(layer, machine)
+        cycles = [fast.simulate(program.program(given)).cycles for given in expected.inputs[number]]
+        assert run.counters["cycles"][:, number].tolist() == cycles
+    p = ArrayParameters.of(machine, layers=3, streamed=True)
+    loading = run.counters["loading"]
+    assert np.all(loading == loading[0])
+    for number, (job, stored) in enumerate(zip(jobs, model.encoded_layers, strict=True)):
+        image = StreamImage.of(stored, job.rows, job.pointers.shape[1] - 1, WeightPort(p).streamer)
+        fillers = int((job.codes == 0).sum())
+        assert image.count <= loading[0, number] <= most_cycles(image, fillers, p)
+    assert np.all(run.counters["setup"] > loading)
+
+
+class Small:
+    """A network of two layers on a small machine, and what may happen to its stream."""
+
+    def __init__(self) -> None:
+        self.p = ArrayParameters.of(SMALL, layers=2, streamed=True)
+        self.port, make = WeightPort(self.p), Maker(SMALL, np.random.default_rng(6))
+        self.dense = coded_layer(SMALL, make.weights(20, 30, 1.0), make.bias(20))
+        self.layers = [
+            coded_layer(SMALL, make.weights(20, 30, 0.3), make.bias(20)),
+            coded_layer(SMALL, make.weights(9, 20, 0.4), make.bias(9)),
+        ]
+        self.inputs = make.inputs(1, 30, 0.6)
+        between = run_layer(self.layers[0], self.inputs)
+        self.outputs = run_layer(self.layers[1], between)
+        self.jobs = [array_job(layer, SMALL, given) for layer, given in zip(self.layers, (self.inputs, between), strict=True)]
+
+    def image(self, layer: QuantisedLayer) -> StreamImage:
+        stored = encode_form(layer.form, layer.bias, layer.node.bias_format, BY_COLUMN)
+        return StreamImage.of(stored, layer.node.outputs, layer.node.inputs, self.port.streamer)
+
+    def rows(self, values: np.ndarray) -> list[int]:
+        rows = ImagePacker(self.p, every_column=False).activation_rows(values)
+        return [row | (place == len(rows) - 1) << (self.p.row_width * self.p.activation_bits) for place, row in enumerate(rows)]
+
+    def cases(self) -> Iterator[dict[str, object]]:
+        first, second = (self.image(layer).packet() for layer in self.layers)
+        streams = next(place for place in range(len(first)) if first[place:] == self.image(self.layers[0]).streams)
+        swapped = [*first[:streams], first[streams] ^ 0xFFFFFFFF, *first[streams + 1 :]]
+        yield case("good", [first, second])
+        yield case("words swapped", [swapped], ErrorCode.DECODER)
+        yield case("ends early", [first[:-1]], ErrorCode.WEIGHTS_END_EARLY)
+        yield case("ends late", [[*first, 0]], ErrorCode.WEIGHTS_END_LATE)
+        yield case("second layer ends early", [first, second[:9]], ErrorCode.WEIGHTS_END_EARLY, layer=1)
+        yield case("second layer lies", [first, [second[0], second[1] + 1, *second[2:]]], ErrorCode.DECODER, layer=1)
+        yield case("too many weights", [self.image(self.dense).packet()], ErrorCode.TOO_LARGE)
+        yield case("never ends", [first], ErrorCode.TIMEOUT, timeout=1500, reset=True) | {"words": first[:-5]}
+        yield case("nothing comes", [], ErrorCode.TIMEOUT, timeout=1500)
+        for moment in (60, 90, 250):
+            yield case(f"aborted after {moment}", [first, second], ErrorCode.ABORTED, abort=moment)
+
+    def to_json(self) -> str:
+        words = ImagePacker(self.p, every_column=False).network_words(self.jobs)
+        load = [int.from_bytes(word.tobytes(), "little") for word in words]
+        rows = {"rows": self.rows(self.inputs[0]), "outputs": self.rows(self.outputs[0])}
+        return json.dumps({"load": load, "cases": list(self.cases())} | rows)
+
+
+def case(
+    name: str,
+    packets: list[list[int]],
+    error: ErrorCode = ErrorCode.NONE,
+    *,
+    layer: int = 0,
+    timeout: int = 0,
+    abort: int = 0,
+    reset: bool = False,
+) -> dict[str, object]:
+    words = [word | (place == len(packet) - 1) << 32 for packet in packets for place, word in enumerate(packet)]
+    return {"name": name, "words": words, "error": error.value, "layer": layer, "timeout": timeout, "abort": abort, "reset": reset}
+
+
+def test_damaged_streams_end_with_their_code(build_dir: Path, tmp_path: Path) -> None:
+    """And the next run is good, behind the dropped rest of the packet or an abort."""
+    small, path = Small(), tmp_path / "cases.json"
+    path.write_text(small.to_json())
+    verilog = emit(lambda: Accelerator(small.p), TOP, build_dir, repr(small.p))
+    run_bench(build_model(verilog, TOP), TOP, "tests.rtl.bench_streamed", {"QSIM_CASES": str(path), "QSIM_LAYOUTS": "{}"}, tmp_path)
+
+
+def test_streams_of_another_network_are_refused(model: CompressedModel, build_dir: Path) -> None:
+    small = Small()
+    other = [encode_form(layer.form, layer.bias, layer.node.bias_format, BY_COLUMN) for layer in (small.dense, small.layers[1])]
+    with pytest.raises(UnsupportedProgram, match="streams must be the layers of the jobs"):
+        run_network(SMALL, small.jobs, small.inputs, build_dir, streams=other)
+
+
+def test_streamed_weights_are_for_networks_on_sparse_pes() -> None:
+    p = ArrayParameters.of(SMALL, layers=2)
+    for fields in ({"layers": 0, "pointers": 0}, {"kind": PRESETS["dense-rtl-4"].array.kind}):
+        with pytest.raises(MachineError, match=r"parameters\.streamed must be false but for networks on sparse PEs"):
+            replace(p, streamed=True, **fields)
