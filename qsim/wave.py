@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qsim.arch.architecture import Architecture
-from qsim.errors import MissingExtra, QsimError, UnsupportedProgram
+from qsim.errors import MissingExtra, UnsupportedProgram
 from qsim.files import write_bytes_atomically
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
@@ -25,7 +25,6 @@ from qsim.sim.semantics import infer, run_layer
 from qsim.verify import array_job
 from rtl.parameters import ArrayParameters
 from rtl.rows import Row, rows_of
-from rtl.toolchain import DUMP_SUFFIXES
 from rtl.views import gtkwave_view, surfer_view
 from rtl.wave import TICKS, Dumped, dump
 
@@ -35,18 +34,13 @@ STAGE = "RTL waveform under Verilator"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waves:
     """What was written: ``files``, the RTL's dump first, the simulator's second, then the views of each; the nanosecond ``start`` at which
-    cycle 0 begins in both; ``cycles`` of the layer.
+    cycle 0 begins in both, ``ticks`` nanoseconds a cycle; ``cycles`` of the layer.
     """
 
     files: tuple[Path, ...]
     start: int
+    ticks: int
     cycles: int
-
-
-def check_wave_file(target: Path) -> None:
-    """Raise :class:`QsimError` unless a waveform can be written to a file of this name."""
-    if target.suffix not in DUMP_SUFFIXES:
-        raise QsimError(path="--wave", rule="a file of a known suffix", value=target.name, legal=DUMP_SUFFIXES)
 
 
 def write_waves(
@@ -59,12 +53,12 @@ def write_waves(
     build_dir: Path,
     progress: Progress = silent,
 ) -> Waves:
-    """Run the network's ``inputs`` [features] through ``layer`` in RTL and in SimPy and write both as waveforms, ``target`` the RTL's.
+    """Run the network's ``inputs`` [features] through ``layer`` in RTL and in SimPy and write both as waveforms, the RTL to
+    ``target`` (``.vcd`` or ``.fst``).
 
     A file is written whole or not at all, and none before both have run. Raises :class:`UnsupportedProgram` if there is no such layer or
     it does not fit the machine, :class:`MissingExtra` without the RTL tools.
     """
-    check_wave_file(target)
     names = [node.name for node in model.graph.nodes]
     if layer not in names:
         raise UnsupportedProgram(path="layers", rule="layers of the network", value=layer, legal=names)
@@ -78,22 +72,23 @@ def write_waves(
         part = Path(folder, target.name)
         dumped = dump(machine, array_job(model.layers[index], machine, given), build_dir, part)
         progress(STAGE, 1, 2)
-        shown = _simulated(model.layers[index], machine, given[0])
-        files = _files(target, rows, shown, dumped, part.read_bytes())
+        shown = simulated_rows(model.layers[index], machine, given[0])
+        files = wave_files(target, rows, shown, dumped, part.read_bytes())
     for path, data in files.items():
         write_bytes_atomically(path, data)
     progress(STAGE, 2, 2)
-    return Waves(files=tuple(files), start=dumped.start, cycles=dumped.cycles)
+    return Waves(files=tuple(files), start=dumped.start, ticks=TICKS, cycles=dumped.cycles)
 
 
-def _simulated(layer: QuantisedLayer, machine: Architecture, given: IntArray) -> Rows:
+def simulated_rows(layer: QuantisedLayer, machine: Architecture, given: IntArray) -> Rows:
+    """Return the rows of ``layer`` with the input ``given`` [cols] by the event engine."""
     lowered = lower(layer, machine)
     program, columns = lowered.program(given), lowered.columns(given)
     outputs = run_layer(layer, given[None, :])[0]
     return layer_rows(program, event.simulate(program, timeline=True), columns, given[columns], outputs)
 
 
-def _files(target: Path, rows: Sequence[Row], shown: Rows, dumped: Dumped, dump_bytes: bytes) -> dict[Path, bytes]:
+def wave_files(target: Path, rows: Sequence[Row], shown: Rows, dumped: Dumped, dump_bytes: bytes) -> dict[Path, bytes]:
     """Return the content of each file; both dumps open at cycle 0 and show as much."""
     timeline = target.with_suffix(".sim.vcd")
     files = {target: dump_bytes, timeline: timeline_vcd(rows, shown, dumped.start).encode()}

@@ -61,7 +61,8 @@ class _Build:
 
 _PLAIN = _Build(args=_BUILD_ARGS, make_flags=_MAKE_FLAGS)
 _CLOCKED = _Build(args=_CLOCKED_ARGS, make_flags=_CLOCKED_FLAGS)
-# A model that dumps runs for one layer: compiled in little time. Its FST writer wants a library that is not everywhere; our header stands in.
+# A model that dumps runs one layer: compiled in little time. For a library that is not everywhere and its FST writer wants, our header
+# stands in.
 _DUMP_FLAGS = _MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0")
 _LZ4 = Path(__file__).parent / "bench" / "lz4.h"
 _DUMPING = {

@@ -14,8 +14,10 @@ STALLS = "stall"
 
 
 def gtkwave_view(dump: str, rows: Sequence[Row], start: int, end: int, ticks: int) -> str:
-    """Return a GTKWave save file for the file ``dump``: the rows in groups, from tick ``start``, with ``ticks`` a cycle, as far as ``end`` if
-    that is near.
+    """Return a GTKWave save file for the file ``dump``: the rows in groups, from tick ``start`` as far as ``end`` or ``CYCLES``, with
+    ``ticks`` a cycle.
+
+    Raises :class:`MissingExtra` without pyvcd.
     """
     try:
         from vcd.gtkw import GTKWColor, GTKWSave

@@ -24,7 +24,7 @@ TICKS = PERIOD  # of a dump, a cycle: one tick is a nanosecond
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dumped:
-    """What a dump shows: ``outputs`` [rows]; ``cycles`` of the layer; ``start``: the tick at which cycle 0 begins, cycle c ``TICKS * c`` later."""
+    """What a dump shows: ``outputs`` [rows]; ``cycles`` of the layer; ``start``, the tick at which cycle 0 begins."""
 
     outputs: IntArray
     cycles: int

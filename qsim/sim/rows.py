@@ -4,6 +4,7 @@ The rows and their meaning: docs/waveforms.md. All follow from the cycles of the
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
@@ -38,14 +39,14 @@ class _Cells:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def during(self, first: object, after: object, value: object = 1) -> IntArray:
+    def during(self, first: npt.ArrayLike, after: npt.ArrayLike, value: IntArray | int = 1) -> IntArray:
         """Add ``value`` in the cycles of each span, from ``first`` to before ``after``."""
         steps = np.zeros(self.count + 1, dtype=np.int64)
         np.add.at(steps, np.asarray(first, dtype=np.int64), value)
         np.subtract.at(steps, np.asarray(after, dtype=np.int64), value)
         return np.cumsum(steps)[: self.count]
 
-    def at(self, cycles: IntArray, value: object = 1) -> IntArray:
+    def at(self, cycles: IntArray, value: IntArray | int = 1) -> IntArray:
         """Add ``value`` in each of ``cycles``."""
         return self.during(cycles, cycles + 1, value)
 

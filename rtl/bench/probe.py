@@ -15,7 +15,7 @@ from rtl.rows import SCOPE, Row, rows_of
 
 DUMP = "dump"
 # Signals that have no name in the source, only a number: half of all, and of no use to a reader.
-_UNNAMED = re.compile(r"^  (wire|reg) (signed )?(\[\d+:0\] )?\\\$\d+ ;$", flags=re.MULTILINE)
+_UNNAMED = re.compile(r"^  (wire|reg) (signed )?(\[\d+:0\] )?\\\$\d+ [^;\n]*;$", flags=re.MULTILINE)
 PORTS = ("load", "start", "busy", "cycles", "result", "events")
 
 
