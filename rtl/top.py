@@ -119,7 +119,8 @@ class Accelerator(wiring.Component):
             sequencer.output.done.eq(reader.done),
             counters.clear.eq(self.start & self.ready),
             counters.running.eq(self.busy),
-            counters.busy.eq(array.busy & self.busy),
+            # Clearing after an error is no layer.
+            counters.busy.eq(array.busy & self.busy & (sequencer.error == ErrorCode.NONE)),
             counters.events.eq(array.events),
         ]
         self._status(m, reader, counters)
