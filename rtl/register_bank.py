@@ -109,7 +109,7 @@ class RegisterBank(wiring.Component):
         hits = {register.name: Signal(name=f"hits_{register.name.lower()}") for register in self.plain}
         for register in self.plain:
             m.d.comb += hits[register.name].eq(bus.address[2:] == register.offset >> 2)
-        block, in_window = self._window(m)
+        in_window = self._window(m)
         m.d.comb += [
             access.eq(bus.valid & ~answering & ~(in_window & self.window.wait)),
             self.window.en.eq(access & in_window),
@@ -128,13 +128,13 @@ class RegisterBank(wiring.Component):
             ]
         return m
 
-    def _window(self, m: Module) -> tuple[Value, Signal]:
-        """Drive the window's address; return the block and whether the address is one of it."""
+    def _window(self, m: Module) -> Signal:
+        """Drive the window's address; return whether the address is one of it."""
         address, found = self.bus.address - self.base, Signal()
         word, block = address[2 : 2 + self.word_bits], address[2 + self.word_bits :]
         inside = (self.bus.address >= self.base) & (word < self.words) & (block[:-1] < self.blocks)
         m.d.comb += [found.eq(inside), self.window.block.eq(block), self.window.word.eq(word)]
-        return block, found
+        return found
 
     def _answer(self, hits: dict[str, Signal], in_window: Signal) -> Value:
         write, cases = self.bus.write, []
