@@ -131,9 +131,9 @@ def _batch(
             given = expected.inputs[index][number]
             rtl = _of_rtl(run, number, index, layer)
             place = f"input {start + number}, {layer.layer.node.name}"
-            found.compare("numba", place, rtl, _of_simulator(layer, given, simulators.fast(layer.program(given))))
+            found.compare("numba", place, rtl, counters_of_simulator(layer, given, simulators.fast(layer.program(given))))
             if number < event_inputs:
-                found.compare("SimPy", place, rtl, _of_simulator(layer, given, simulators.event(layer.program(given))))
+                found.compare("SimPy", place, rtl, counters_of_simulator(layer, given, simulators.event(layer.program(given))))
     return NetworkCheck(
         inputs=len(inputs),
         cycles=int(run.counters["cycles"].sum()),
@@ -197,8 +197,8 @@ def _of_rtl(run: NetworkRun, number: int, index: int, layer: LoweredLayer) -> di
     return found | {COUNTS: layer_counts(totals, layer.machine)}
 
 
-def _of_simulator(layer: LoweredLayer, given: IntArray, simulated: Simulated) -> dict[str, object]:
-    """Return the same from a simulated layer."""
+def counters_of_simulator(layer: LoweredLayer, given: IntArray, simulated: Simulated) -> dict[str, object]:
+    """Return the counters that the RTL should have after this layer alone, by name, and the action counts, from a simulated layer."""
     result = layer.result(given, simulated)
     units = {time.unit: time for time in result.units}
     scan, pes = units["scan"], [units[f"pe.{pe}"] for pe in range(layer.machine.array.pes)]

@@ -1,0 +1,70 @@
+"""What the test bench of a package of Verilog expects: real inputs of a compressed network, by the simulators."""
+
+from pathlib import Path
+
+import numpy as np
+
+from qsim.arch.architecture import Architecture
+from qsim.files import write_folder_atomically
+from qsim.formats.fixed import IntArray
+from qsim.model.compressed import CompressedModel
+from qsim.progress import Progress, silent
+from qsim.sim import fast
+from qsim.sim.lower import ADDITIONS, LoweredLayer, lower
+from qsim.sim.semantics import infer
+from qsim.verify import array_job
+from qsim.verify_network import COUNTS, counters_of_simulator
+from rtl.package import BUILD, MANIFEST, TEXTS, package_files
+from rtl.vectors import Vectors
+
+
+def network_vectors(model: CompressedModel, machine: Architecture, inputs: IntArray, progress: Progress = silent) -> Vectors:
+    """Return ``model`` for ``machine`` with ``inputs`` [n, features], its logits and every counter that the simulators know.
+
+    Raises :class:`UnsupportedProgram` for a form that the machine's PE does not run.
+    """
+    lowered = [lower(layer, machine) for layer in model.layers]
+    expected = infer(model, inputs)
+    jobs = [array_job(layer, machine, given[:1]) for layer, given in zip(model.layers, expected.inputs, strict=True)]
+    found: list[list[dict[str, object]]] = []
+    for number in range(len(inputs)):
+        progress("simulating", number, len(inputs))
+        found.append([_counters(layer, given[number]) for layer, given in zip(lowered, expected.inputs, strict=True)])
+    progress("simulating", len(inputs), len(inputs))
+    return Vectors(
+        jobs=jobs,
+        every_column=not machine.scan.skip_zeros,
+        inputs=inputs,
+        logits=expected.logits,
+        classes=expected.classes,
+        counters={name: np.array([[layer[name] for layer in layers] for layers in found]) for name in found[0][0]},
+    )
+
+
+def _counters(layer: LoweredLayer, given: IntArray) -> dict[str, object]:
+    counters = counters_of_simulator(layer, given, fast.simulate(layer.program(given)))
+    del counters[COUNTS]
+    return counters | {"additions": int(layer.column_totals[ADDITIONS, layer.columns(given)].sum())}
+
+
+def write_package(
+    out: Path,
+    machine: Architecture,
+    *,
+    build_dir: Path,
+    bus: str,
+    layers: int = 0,
+    vectors: Vectors | None = None,
+    source: str = "",
+    progress: Progress = silent,
+) -> list[str]:
+    """Write the files of :func:`rtl.package.package_files` into folder ``out``, all or none; return their names.
+
+    Raises what that raises, and :class:`QsimError` where ``out`` holds anything but an earlier package.
+    """
+    progress("Verilog", 0, 1)
+    files = package_files(machine, build_dir=build_dir, bus=bus, layers=layers, vectors=vectors, source=source)
+    earlier = {*TEXTS, BUILD, "README.md"} if (out / MANIFEST).exists() else set()
+    write_folder_atomically(out, {name: text.encode() for name, text in files.items()}, earlier)
+    progress("Verilog", 1, 1)
+    return list(files)
