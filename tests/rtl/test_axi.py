@@ -1,0 +1,34 @@
+# amaranth: UnusedElaboratable=no
+"""Asks whether the accelerator behind AXI gives the reference's logits and classes and the simulators' counters, and reports every error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl.axi import AxiAccelerator
+from rtl.emit import emit
+from rtl.toolchain import build_model, run_bench
+from tests.rtl.networks import Network, network, write_vectors
+
+TOP = "qsim_axi"
+
+
+@pytest.fixture(scope="module")
+def given() -> Network:
+    return network()
+
+
+@pytest.fixture(scope="module")
+def model(given: Network, build_dir: Path) -> Path:
+    p = given.parameters
+    return build_model(emit(lambda: AxiAccelerator(p), TOP, build_dir, repr(p)), TOP)
+
+
+@pytest.mark.rtl
+def test_axi(given: Network, model: Path, tmp_path: Path) -> None:
+    vectors, results = tmp_path / "vectors.json", tmp_path / "results.npz"
+    write_vectors(given, vectors)
+    run_bench(model, TOP, "tests.rtl.bench_axi", {"QSIM_VECTORS": str(vectors), "QSIM_RESULTS": str(results)}, tmp_path)
+    with np.load(results) as found:
+        assert given.compare(given.run_of(dict(found))) > 0
