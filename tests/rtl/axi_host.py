@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject
@@ -22,7 +23,10 @@ OKAY, SLVERR, DECERR = 0, 2, 3
 
 def words_of(words: list[int]) -> Iterator[tuple[int, int, list[int]]]:
     """Yield target, first address and data of words of the load bus that follow each other."""
-    parts = [(VECTORS.field(word, "unit"), VECTORS.field(word, "pe"), VECTORS.field(word, "address"), VECTORS.field(word, "data")) for word in words]
+    parts = [
+        (VECTORS.field(word, "unit"), VECTORS.field(word, "pe"), VECTORS.field(word, "address"), VECTORS.field(word, "data"))
+        for word in words
+    ]
     for _, group in groupby(enumerate(parts), lambda each: (*each[1][:2], each[1][2] - each[0])):
         unit, pe, address, _ = (given := [part for _, part in group])[0]
         length = max(1, max(-(-part[3].bit_length() // 32) for part in given))
@@ -56,6 +60,8 @@ class AxiHost:
                 channel.set_pause_generator(_pauses(np.random.default_rng((pace, number))))
         Clock(dut.aclk, PERIOD, "ns").start()
         await host.reset()
+        for name in ("s_axi_b", "s_axi_r", "m_axis_t"):
+            cocotb.start_soon(_stays(dut, name))
         return host
 
     async def reset(self) -> None:
@@ -137,3 +143,16 @@ class AxiHost:
 def _pauses(rng: np.random.Generator) -> Iterator[bool]:
     while True:
         yield bool(rng.integers(2))
+
+
+async def _stays(dut: HierarchyObject, channel: str) -> None:
+    """Require that what a channel offers stays until it is taken."""
+    names = {"s_axi_b": ("resp",), "s_axi_r": ("resp", "data"), "m_axis_t": ("data", "last")}[channel]
+    held: list[int] | None = None
+    while True:
+        await RisingEdge(dut.aclk)
+        valid, ready = getattr(dut, f"{channel}valid").value, getattr(dut, f"{channel}ready").value
+        now = [getattr(dut, channel + name).value.to_unsigned() for name in names]
+        if held is not None and dut.aresetn.value:
+            assert valid and now == held, f"{channel} changed before it was taken"
+        held = now if valid and not ready and dut.aresetn.value else None

@@ -177,7 +177,9 @@ async def aborts(host: Host) -> None:
 SCENARIOS = (every_input, bad_descriptors, wrong_inputs, timeouts, aborts)
 
 
-def bench(make: Callable[[HierarchyObject], Coroutine[object, object, Host]], scenario: Callable[[Host], Coroutine[object, object, None]]) -> object:
+def bench(
+    make: Callable[[HierarchyObject], Coroutine[object, object, Host]], scenario: Callable[[Host], Coroutine[object, object, None]]
+) -> object:
     """Return the cocotb test that runs a scenario on a host."""
 
     async def test(dut: HierarchyObject) -> None:

@@ -18,8 +18,11 @@ from rtl.job import ArrayJob
 from rtl.load import Unit, load_layout
 from rtl.network import NetworkRun
 from rtl.parameters import ArrayParameters
+from rtl.register import Access
+from rtl.registers import register_map
 from rtl.sequencer import ErrorCode
 from tests.rtl.cases import Maker, coded_layer
+from rtl.window import unit_depths
 from tests.rtl.machines import _variant
 
 # Nothing divides anything: 3 PEs, rows of 4, beats of 36 bits. 12 local rows, 64 pointers.
@@ -67,9 +70,7 @@ class Network:
         return NetworkRun(
             logits=results["logits"],
             best=results["best"],
-            counters={
-                name: counters[:, :, at] if name.startswith("pe_") else counters[:, :, at[0]] for name, at in places.items()
-            },
+            counters={name: counters[:, :, at] if name.startswith("pe_") else counters[:, :, at[0]] for name, at in places.items()},
             clocks=0,
         )
 
@@ -101,9 +102,9 @@ def p_counters(p: ArrayParameters) -> Iterator[tuple[str, int]]:
 
 def network() -> Network:
     """Return a network whose logits have all signs; the last layer has no ReLU, one input is zero."""
-    make = Maker(MACHINE, np.random.default_rng(7))
+    make = Maker(MACHINE, np.random.default_rng(8))
     layers = [
-        coded_layer(MACHINE, make.weights(rows, columns, 0.5), make.bias(rows) // 8, up=-5, relu=rows != SIZES[-1])
+        coded_layer(MACHINE, make.weights(rows, columns, 0.6), make.bias(rows) // 200, up=-4, relu=rows != SIZES[-1])
         for columns, rows in zip(SIZES[:-1], SIZES[1:], strict=True)
     ]
     values = [make.inputs(INPUTS, SIZES[0], 0.7)]
@@ -136,6 +137,20 @@ def write_vectors(given: Network, path: Path) -> None:
             for name, layer, error, value in bad_descriptors(given)
         ],
     }
+    content["registers"] = [
+        {
+            "name": register.name,
+            "offset": offset,
+            "readable": register.readable,
+            "writable": register.writable,
+            "constant": sum(field.mask for field in register.fields if field.access is Access.CONSTANT) | ~register.mask & 0xFFFFFFFF,
+            "kept": sum(field.mask for field in register.fields if field.access is Access.READ_WRITE),
+            "reset": register.reset,
+        }
+        for register in register_map(p)
+        for offset in register.offsets()
+    ]
+    content["depths"] = {unit.value: depth for unit, depth in unit_depths(p).items()}
     path.write_text(json.dumps(content))
 
 
