@@ -11,7 +11,7 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from tests.rtl.hosts import PERIOD, VECTORS
+from tests.rtl.hosts import MOMENTS, PERIOD, VECTORS
 
 # Offsets and bits are written out: a mistake in the table must not repeat itself here.
 CONTROL, STATUS, TIMEOUT, IRQ_ENABLE, IRQ_STATUS, BEST, FINISHED = 0x40, 0x44, 0x48, 0x4C, 0x50, 0x54, 0x58
@@ -29,7 +29,7 @@ def words_of(words: list[int]) -> Iterator[tuple[int, int, list[int]]]:
     ]
     for _, group in groupby(enumerate(parts), lambda each: (*each[1][:2], each[1][2] - each[0])):
         unit, pe, address, _ = (given := [part for _, part in group])[0]
-        length = max(1, max(-(-part[3].bit_length() // 32) for part in given))
+        length = max(1, *(-(-part[3].bit_length() // 32) for part in given))
         yield unit | length << 8 | pe << 16, address, [(part[3] >> (32 * at)) & 0xFFFFFFFF for part in given for at in range(length)]
 
 
@@ -41,6 +41,8 @@ class AxiHost:
     lite: AxiLiteMaster
     source: AxiStreamSource
     sink: AxiStreamSink
+    name: str = "plain"
+    moments: tuple[str, ...] = MOMENTS
 
     @classmethod
     async def of(cls, dut: HierarchyObject, pace: int | None = None) -> "AxiHost":
@@ -54,6 +56,7 @@ class AxiHost:
             AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset),
         )
         if pace is not None:
+            host.name = f"pace {pace}"
             write, read = host.lite.write_if, host.lite.read_if
             channels = (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel, host.source, host.sink)
             for number, channel in enumerate(channels):

@@ -24,24 +24,14 @@ from tests.rtl.axi_host import (
     TIMEOUT,
     AxiHost,
 )
-from tests.rtl.hosts import ABORTED, ENDS_EARLY, SCENARIOS, VECTORS, bench, every_input, run
+from tests.rtl.hosts import ABORTED, ENDS_EARLY, SCENARIOS, VECTORS, bench, run
 
 SCRATCH = 0x30
 DONE, ERROR, LAYER = 1, 2, 4
 
-for _scenario in SCENARIOS:
-    globals()[_scenario.__name__] = bench(AxiHost.of, _scenario)
-    if _scenario is not every_input:  # whose pauses are below
-        globals()[f"{_scenario.__name__}_paced"] = bench(partial(AxiHost.of, pace=1), _scenario)
-
-
-async def every_input_paced(host: AxiHost) -> None:
-    """Every input again, with pauses on all channels: what the run writes down is what is compared with the simulators."""
-    await every_input(host)
-
 
 async def every_address(host: AxiHost) -> None:
-    """Reads and writes of every address are answered as the table says; constants are constant, and what was not written is as after reset."""
+    """Reads and writes of every address are answered as the table says; constants are constant, the others as after reset."""
     at = {register["offset"]: register for register in VECTORS.registers}
     for address in range(0, 0x1200, 4):
         register = at.get(address)
@@ -88,7 +78,7 @@ async def many_at_once(host: AxiHost) -> None:
 
 
 async def refused_words(host: AxiHost) -> None:
-    """A word behind the end of each memory, for a PE or unit that there is not, or in too many parts is refused; memories keep what they hold."""
+    """A word behind the end of each memory, for a PE or unit that there is not, or in too many parts is refused and written nowhere."""
     await host.load(VECTORS.words)
     good = (5 | 1 << 8, 0)
     depths = {int(unit): depth for unit, depth in VECTORS.depths.items()}
@@ -175,7 +165,7 @@ async def the_rest_of_an_input_is_dropped(host: AxiHost) -> None:
 
 
 async def reset_by_register(host: AxiHost) -> None:
-    """In the midst of a run and of its input: every register is as after power-up, and the next input runs right with the memories as they are."""
+    """In the midst of a run and of its input: every register is as after power-up, but the memories keep the network."""
     await host.load(VECTORS.words)
     for kept in (SCRATCH, TIMEOUT, IRQ_ENABLE):
         await host.write(kept, 7)
@@ -208,7 +198,7 @@ async def reset_by_pin(host: AxiHost) -> None:
     await run(host, 4)
 
 
-for _scenario in (
+OF_AXI = (
     every_address,
     every_byte,
     many_at_once,
@@ -218,7 +208,12 @@ for _scenario in (
     the_rest_of_an_input_is_dropped,
     reset_by_register,
     reset_by_pin,
-):
-    globals()[_scenario.__name__] = bench(AxiHost.of, _scenario)
-for _scenario in (every_input_paced, many_at_once, every_byte, refused_while_busy, reset_by_register):
-    globals()[f"{_scenario.__name__}_paced".replace("_paced_paced", "_paced")] = bench(partial(AxiHost.of, pace=2), _scenario)
+)
+UNPACED = (interrupts, the_rest_of_an_input_is_dropped)  # which count cycles
+
+for _scenario in (*SCENARIOS, *OF_AXI):
+    globals()[f"test_{_scenario.__name__}"] = bench(AxiHost.of, _scenario)
+    for _pace in range(1, 3):
+        if _scenario not in UNPACED:
+            _suffix = f"_pace_{_pace}"
+            globals()[f"test_{_scenario.__name__}{_suffix}"] = bench(partial(AxiHost.of, pace=_pace), _scenario, _suffix)

@@ -5,11 +5,14 @@ from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from tests.rtl.hosts import PERIOD, SCENARIOS, VECTORS, bench
+from tests.rtl.hosts import MOMENTS, PERIOD, SCENARIOS, VECTORS, bench
 
 
 class TopHost:
     """The ports of the accelerator, sampled once a clock."""
+
+    name = "plain"
+    moments = MOMENTS
 
     def __init__(self, dut: HierarchyObject) -> None:
         self.dut, self.edge = dut, RisingEdge(dut.clk)

@@ -49,7 +49,10 @@ VECTORS = Vectors()
 
 
 class Host(Protocol):
-    """A way to the accelerator."""
+    """A way to the accelerator, whose results go to a file of its ``name``; ``moments``: when it can abort a run."""
+
+    name: str
+    moments: tuple[str, ...]
 
     async def load(self, words: list[int]) -> None:
         """Write words of the load bus."""
@@ -104,7 +107,7 @@ async def every_input(host: Host) -> None:
     await host.load(VECTORS.words)
     runs = [await run(host, number) for number in range(len(VECTORS.rows))]
     np.savez(
-        os.environ["QSIM_RESULTS"],
+        Path(os.environ["QSIM_RESULTS"]) / f"{host.name}.npz",
         logits=np.array([VECTORS.logits_of(each.rows) for each in runs]),
         best=np.array([each.best for each in runs]),
         counters=np.array([each.counters for each in runs]),
@@ -139,7 +142,7 @@ async def wrong_inputs(host: Host) -> None:
 
 
 async def timeouts(host: Host) -> None:
-    """A layer may take exactly as many cycles as the limit says; one cycle less ends the run in the layer that is the first to be longer."""
+    """A layer may take exactly as many cycles as the limit says; one cycle less ends the run in the first layer that takes more."""
     await host.load(VECTORS.words)
     counters = (await run(host, 0)).counters
     lengths = np.diff([layer[0] for layer in counters], prepend=0).tolist()
@@ -158,7 +161,7 @@ async def timeouts(host: Host) -> None:
 async def aborts(host: Host) -> None:
     """A run is aborted while it waits for its input, in each layer and in its output; it tells so and leaves nothing behind."""
     await host.load(VECTORS.words)
-    for number, moment in enumerate(("input", *(f"layer {layer}" for layer in range(VECTORS.layers)), "output")):
+    for number, moment in enumerate(host.moments):
         await host.start()
         if moment != "input":
             await host.send(VECTORS.rows[0])
@@ -174,20 +177,23 @@ async def aborts(host: Host) -> None:
         await run(host, number % len(VECTORS.rows))
 
 
+MOMENTS = ("input", "layer 0", "layer 1", "layer 2", "output")
 SCENARIOS = (every_input, bad_descriptors, wrong_inputs, timeouts, aborts)
 
 
 def bench(
-    make: Callable[[HierarchyObject], Coroutine[object, object, Host]], scenario: Callable[[Host], Coroutine[object, object, None]]
+    make: Callable[[HierarchyObject], Coroutine[object, object, Host]],
+    scenario: Callable[[Host], Coroutine[object, object, None]],
+    suffix: str = "",
 ) -> object:
     """Return the cocotb test that runs a scenario on a host."""
 
-    async def test(dut: HierarchyObject) -> None:
-        await with_timeout(cocotb.start_soon(_both(dut)), LIMIT, "ns")
-
-    async def _both(dut: HierarchyObject) -> None:
+    async def both(dut: HierarchyObject) -> None:
         await scenario(await make(dut))
 
-    test.__name__ = test.__qualname__ = scenario.__name__
+    async def test(dut: HierarchyObject) -> None:
+        await with_timeout(cocotb.start_soon(both(dut)), LIMIT, "ns")
+
+    test.__name__ = test.__qualname__ = scenario.__name__ + suffix
     test.__doc__ = scenario.__doc__
     return cocotb.test()(test)

@@ -1,5 +1,6 @@
 """A network of three layers on a small machine of odd sizes, and everything that a bench needs to run it, right and wrong."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from rtl.parameters import ArrayParameters
 from rtl.register import Access
 from rtl.registers import register_map
 from rtl.sequencer import ErrorCode
-from tests.rtl.cases import Maker, coded_layer
 from rtl.window import unit_depths
+from tests.rtl.cases import Maker, coded_layer
 from tests.rtl.machines import _variant
 
 # Nothing divides anything: 3 PEs, rows of 4, beats of 36 bits. 12 local rows, 64 pointers.
@@ -105,7 +106,7 @@ def network() -> Network:
     make = Maker(MACHINE, np.random.default_rng(8))
     layers = [
         coded_layer(MACHINE, make.weights(rows, columns, 0.6), make.bias(rows) // 200, up=-4, relu=rows != SIZES[-1])
-        for columns, rows in zip(SIZES[:-1], SIZES[1:], strict=True)
+        for columns, rows in itertools.pairwise(SIZES)
     ]
     values = [make.inputs(INPUTS, SIZES[0], 0.7)]
     values[0][2] = 0
