@@ -35,13 +35,17 @@ class HostedAccelerator(wiring.Component):
     output : ``Out(stream.Signature(row_layout(parameters)))``
     irq : ``Out(1)``
         While a bit of ``IRQ_STATUS`` is set that ``IRQ_ENABLE`` lets through.
+    reset : ``Out(1)``
+        ``CONTROL.reset`` was written: what waits for ``input`` is dropped.
     """
 
     def __init__(self, parameters: ArrayParameters) -> None:
         p = self.parameters = parameters
         self.registers = register_map(p)
         rows = stream.Signature(row_layout(p))
-        super().__init__({"bus": In(RegisterBus(self.registers.address_bits)), "input": In(rows), "output": Out(rows), "irq": Out(1)})
+        super().__init__(
+            {"bus": In(RegisterBus(self.registers.address_bits)), "input": In(rows), "output": Out(rows), "irq": Out(1), "reset": Out(1)}
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Wire the units."""
@@ -70,6 +74,7 @@ class HostedAccelerator(wiring.Component):
             accelerator.abort.eq(bank.control_abort | bank.control_reset),
             accelerator.timeout.eq(bank.timeout_cycles.value),
             bank.clear.eq(clear),
+            self.reset.eq(clear),
             bank.control_refused.eq(self.bus.data[0] & self.bus.strobe[0] & ~ready),
             entry.failed.eq(failed),
             entry.reset.eq(clear),
