@@ -1,5 +1,6 @@
 """What the test bench of a package of Verilog expects: real inputs of a compressed network, by the simulators."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,37 +8,38 @@ import numpy as np
 from qsim.arch.architecture import Architecture
 from qsim.files import write_folder_atomically
 from qsim.formats.fixed import IntArray
-from qsim.model.compressed import CompressedModel
+from qsim.model.compressed import QuantisedLayer
 from qsim.progress import Progress, silent
 from qsim.sim import fast
 from qsim.sim.lower import ADDITIONS, LoweredLayer, lower
-from qsim.sim.semantics import infer
+from qsim.sim.semantics import run_layer
 from qsim.verify import array_job
 from qsim.verify_network import COUNTS, counters_of_simulator
 from rtl.package import BUILD, MANIFEST, TEXTS, package_files
 from rtl.vectors import Vectors
 
 
-def network_vectors(model: CompressedModel, machine: Architecture, inputs: IntArray, progress: Progress = silent) -> Vectors:
-    """Return ``model`` for ``machine`` with ``inputs`` [n, features], its logits and every counter that the simulators know.
+def network_vectors(layers: Sequence[QuantisedLayer], machine: Architecture, inputs: IntArray, progress: Progress = silent) -> Vectors:
+    """Return the network ``layers`` for ``machine`` with ``inputs`` [n, features], its logits and every counter that the simulators know.
 
     Raises :class:`UnsupportedProgram` for a form that the machine's PE does not run.
     """
-    lowered = [lower(layer, machine) for layer in model.layers]
-    expected = infer(model, inputs)
-    jobs = [array_job(layer, machine, given[:1]) for layer, given in zip(model.layers, expected.inputs, strict=True)]
+    lowered = [lower(layer, machine) for layer in layers]
+    values = [inputs]
+    for layer in layers:
+        values.append(run_layer(layer, values[-1]))
     found: list[list[dict[str, object]]] = []
     for number in range(len(inputs)):
         progress("simulating", number, len(inputs))
-        found.append([_counters(layer, given[number]) for layer, given in zip(lowered, expected.inputs, strict=True)])
+        found.append([_counters(layer, given[number]) for layer, given in zip(lowered, values, strict=False)])
     progress("simulating", len(inputs), len(inputs))
     return Vectors(
-        jobs=jobs,
+        jobs=[array_job(layer, machine, given[:1]) for layer, given in zip(layers, values, strict=False)],
         every_column=not machine.scan.skip_zeros,
         inputs=inputs,
-        logits=expected.logits,
-        classes=expected.classes,
-        counters={name: np.array([[layer[name] for layer in layers] for layers in found]) for name in found[0][0]},
+        logits=values[-1],
+        classes=np.argmax(values[-1], axis=1),
+        counters={name: np.array([[layer[name] for layer in each] for each in found]) for name in found[0][0]},
     )
 
 

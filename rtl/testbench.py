@@ -2,7 +2,7 @@
 
 from rtl.load import load_layout
 from rtl.parameters import ArrayParameters
-from rtl.registers import counter_words, data_parts, register_map
+from rtl.registers import COUNTERS, beat_bytes, counter_words, data_parts, register_map
 from rtl.templates import render
 from rtl.transfer import row_layout
 from rtl.vectors import Vectors, compared_counters, counter_names
@@ -39,6 +39,8 @@ def testbench_text(p: ArrayParameters, vectors: Vectors, words: int, bus: str, m
         registers=register_map(p),
         parts=data_parts(p),
         stride=counter_words(p),
+        beat_bytes=beat_bytes(p),
+        counters_base=COUNTERS,
     )
 
 

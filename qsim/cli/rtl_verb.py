@@ -90,5 +90,5 @@ def _vectors(file: Path, machine: "Architecture", images: str, data: Path | None
     model, test, indices = CompressedModel.load(file), load_test(data), image_indices(images)
     if any(not 0 <= index < len(test) for index in indices):
         raise DataError(path="--images", rule=f"0 to {len(test) - 1}", value=images)
-    vectors = network_vectors(model, machine, test.images[list(indices)].astype(np.int64), report)
+    vectors = network_vectors(model.layers, machine, test.images[list(indices)].astype(np.int64), report)
     return vectors, f"{file.name} ({model.content_hash[:16]})"
