@@ -63,7 +63,9 @@ def systemrdl_text(registers: RegisterMap) -> str:
 
 def c_header_text(registers: RegisterMap, constants: Sequence[tuple[str, int, str]]) -> str:
     """Return the register map as a header for C99 and C++; ``constants``: names, values and comments of more macros."""
-    return render("accelerator.h.j2", map=registers, constants=constants, place=_place, prefix=registers.name.upper(), neighbours=_neighbours)
+    return render(
+        "accelerator.h.j2", map=registers, constants=constants, place=_place, prefix=registers.name.upper(), neighbours=_neighbours
+    )
 
 
 def _address(register: Register) -> str:

@@ -39,7 +39,9 @@ class Vectors:
                 raise UnsupportedProgram(path=f"vectors.{name}", rule=f"of shape {list(shape)}", value=list(values.shape))
         unknown = sorted(set(self.counters) - {*TOTALS, *OF_PES})
         if unknown or "cycles" not in self.counters:
-            raise UnsupportedProgram(path="vectors.counters", rule="cycles and others", value=sorted(self.counters), legal=(*TOTALS, *OF_PES))
+            raise UnsupportedProgram(
+                path="vectors.counters", rule="cycles and others", value=sorted(self.counters), legal=(*TOTALS, *OF_PES)
+            )
         if not count:
             raise UnsupportedProgram(path="vectors.inputs", rule="at least one", value=0)
 
