@@ -12,6 +12,8 @@ from rich.table import Table
 from qsim.cli.options import data_option, image_indices, json_option
 
 if TYPE_CHECKING:
+    from qsim.formats.fixed import IntArray
+    from qsim.model.compressed import CompressedModel
     from qsim.verify import Check
 
 
@@ -34,10 +36,15 @@ if TYPE_CHECKING:
     help="Also write the run of the one layer and image as waveforms: FILE (.vcd or .fst) of the RTL, beside it FILE.sim.vcd of the "
     "simulator in the same rows, and views of both for GTKWave and Surfer.",
 )
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Run the network alone on the accelerator, from input to class: thousands of images; compare logits and performance counters.",
+)
 @data_option
 @json_option
 def command(
-    file: Path, machine: str, layers: str | None, images: str, build: Path, wave: Path | None, data: Path | None, as_json: bool
+    file: Path, machine: str, layers: str | None, images: str, build: Path, wave: Path | None, whole: bool, data: Path | None, as_json: bool
 ) -> None:
     """Run real inputs through the generated RTL under Verilator and compare bits and cycles with SimPy, numba and PyTorch.
 
@@ -46,6 +53,7 @@ def command(
     \b
     Example:
       qsim verify lenet.qsz -m sparse-rtl-8 --images 0:3
+      qsim verify lenet.qsz -m sparse-rtl-8 --images 0:10000 --whole
       qsim verify lenet.qsz --layers ip3 --images 7 --wave out/seven.vcd
     """
     import numpy as np
@@ -60,6 +68,9 @@ def command(
     model, test, indices = CompressedModel.load(file), load_test(data), image_indices(images)
     if any(not 0 <= index < len(test) for index in indices):
         raise DataError(path="--images", rule=f"0 to {len(test) - 1}", value=images)
+    if whole:
+        _whole(model, machine, test.images[list(indices)].astype(np.int64), build, layers, wave, as_json)
+        return
     chosen = tuple(layers.split(",")) if layers else tuple(node.name for node in model.graph.nodes)
     if wave is not None:
         check_wave(wave, chosen, [node.name for node in model.graph.nodes], indices)
@@ -78,6 +89,28 @@ def command(
     if waves is not None:
         messages.print(f"cycle 0 at {waves.start:,} ns, {waves.ticks} ns a cycle; wrote {', '.join(str(path) for path in waves.files)}")
     if not all(check.agree for check in checks):
+        sys.exit(1)
+
+
+def _whole(
+    model: "CompressedModel", machine: str, inputs: "IntArray", build: Path, layers: str | None, wave: Path | None, as_json: bool
+) -> None:
+    """Verify the network as a whole and print what was found; SimPy, which takes a tenth of a second an input, sees the first ten."""
+    from qsim.arch.machine_file import load_machine
+    from qsim.cli.console import console, echo_json, progress
+    from qsim.cli.whole_table import whole_table
+    from qsim.errors import QsimError
+    from qsim.verify_network import verify_network
+
+    if layers or wave is not None:
+        raise QsimError(path="--layers" if layers else "--wave", rule="absent with --whole", value=layers or str(wave))
+    with progress() as report:
+        check = verify_network(model, load_machine(machine), inputs, build_dir=build, event_inputs=10, progress=report)
+    if as_json:
+        echo_json(dataclasses.asdict(check) | {"agree": check.agree})
+    else:
+        console().print(whole_table(check, machine))
+    if not check.agree:
         sys.exit(1)
 
 
