@@ -71,7 +71,7 @@ class HostedAccelerator(wiring.Component):
             ready.eq(accelerator.ready & ~store.busy & ~clear),
             failed.eq(accelerator.done & (accelerator.error != ErrorCode.NONE)),
             accelerator.start.eq(bank.control_start),
-            accelerator.abort.eq(bank.control_abort | bank.control_reset),
+            accelerator.abort.eq((bank.control_abort & accelerator.busy) | bank.control_reset),
             accelerator.timeout.eq(bank.timeout_cycles.value),
             bank.clear.eq(clear),
             self.reset.eq(clear),
