@@ -107,6 +107,8 @@ class AxiAccelerator(wiring.Component):
         Inputs: a beat is a row of activations, the first in the low bits, in whole bytes; the last row of an input is marked.
     m_axis_tdata, m_axis_tvalid, m_axis_tready, m_axis_tlast
         Logits, likewise. Places behind the last one are zero.
+    s_axis_weights_tdata, s_axis_weights_tvalid, s_axis_weights_tready, s_axis_weights_tlast
+        Only for parameters that stream weights: a packet of 32-bit words for each layer that has them streamed.
     irq : ``Out(1)``
         Level, high-active.
     """
@@ -117,6 +119,8 @@ class AxiAccelerator(wiring.Component):
         self.lite = AxiLite(self.host.registers.address_bits)
         lite = {f"s_axi_{name}": member for name, member in axi_lite_members(self.host.registers.address_bits).items()}
         width = 8 * beat_bytes(parameters)
+        names = {"tdata": In(WORD_BITS), "tvalid": In(1), "tready": Out(1), "tlast": In(1)}
+        weights = {f"s_axis_weights_{name}": member for name, member in names.items()}
         super().__init__(
             {
                 "aclk": In(1),
@@ -132,6 +136,7 @@ class AxiAccelerator(wiring.Component):
                 "m_axis_tlast": Out(1),
                 "irq": Out(1),
             }
+            | (weights if parameters.streamed else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -157,4 +162,11 @@ class AxiAccelerator(wiring.Component):
             taken.ready.eq(self.m_axis_tready),
             self.irq.eq(host.irq),
         ]
+        if host.parameters.streamed:
+            m.d.comb += [
+                host.weights.payload.bits.eq(self.s_axis_weights_tdata),
+                host.weights.payload.last.eq(self.s_axis_weights_tlast),
+                host.weights.valid.eq(self.s_axis_weights_tvalid),
+                self.s_axis_weights_tready.eq(host.weights.ready & self.aresetn),
+            ]
         return m

@@ -13,7 +13,7 @@ from rtl.registers import counter_words
 class CounterStore(wiring.Component):
     """Copies the counters of a layer to a memory, a few a cycle, while they stand still: from the end of a layer to the next one's start.
 
-    ``setup`` does not stand still and is copied first.
+    ``setup`` does not stand still: it is copied first or, where ``loading`` may go on soon and is, kept in a register.
 
     Timing
     ------
@@ -65,7 +65,8 @@ class CounterStore(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Copy group after group; a group has a word for each bank."""
         m = Module()
-        groups, first = self.copy_cycles, TOTALS.index("setup") // self.banks
+        groups = self.copy_cycles
+        first = (self.words - 1 if self.parameters.streamed else TOTALS.index("setup")) // self.banks
         group, copying, layer = Signal(range(groups), init=first), Signal(), Signal.like(self.layer)
         following = Signal.like(group)
         m.d.comb += [following.eq(Mux(group == groups - 1, 0, group + 1)), self.busy.eq(self.layer_done | copying)]
@@ -73,7 +74,14 @@ class CounterStore(wiring.Component):
             m.d.sync += layer.eq(self.layer)
         with m.If(self.busy):
             m.d.sync += [group.eq(following), copying.eq(following != first)]
-        values, each = Value.cast(self.counters), []
+        counters, kept = Signal(counters_layout(self.parameters)), Signal(COUNTER_BITS)
+        m.d.comb += counters.eq(self.counters)
+        if self.parameters.streamed:
+            with m.If(self.layer_done):
+                m.d.sync += kept.eq(self.counters.setup)
+            with m.Else():
+                m.d.comb += counters.setup.eq(kept)
+        values, each = Value.cast(counters), []
         bank_bits, group_bits = ceil_log2(self.banks), ceil_log2(self.pitch)
         for bank in range(self.banks):
             m.submodules[f"bank{bank}"] = store = memory.Memory(shape=COUNTER_BITS, depth=self.parameters.layers * self.pitch, init=[])

@@ -12,6 +12,7 @@ from rtl.registers import register_map
 from rtl.sequencer import ErrorCode
 from rtl.top import Accelerator
 from rtl.transfer import row_layout
+from rtl.weight_port import WORD
 from rtl.window import LoadWindow
 
 
@@ -33,6 +34,8 @@ class HostedAccelerator(wiring.Component):
     bus : ``In(RegisterBus)``
     input : ``In(stream.Signature(row_layout(parameters)))``
     output : ``Out(stream.Signature(row_layout(parameters)))``
+    weights : ``In(stream.Signature(WORD))``
+        Only for parameters that stream weights, as in :class:`~rtl.top.Accelerator`.
     irq : ``Out(1)``
         While a bit of ``IRQ_STATUS`` is set that ``IRQ_ENABLE`` lets through.
     reset : ``Out(1)``
@@ -55,7 +58,7 @@ class HostedAccelerator(wiring.Component):
         m.submodules.bank = bank = RegisterBank(self.registers)
         m.submodules.window = window = LoadWindow(p)
         m.submodules.store = store = CounterStore(p, accelerator.sequencer.setup_latency)
-        m.submodules.input = entry = InputGate(p)
+        m.submodules.input = entry = InputGate(row_layout(p))
         m.submodules.output = exit = OutputGate(p)
         connect(m, flipped(self.bus), bank.bus)
         connect(m, flipped(self.input), entry.i)
@@ -71,7 +74,7 @@ class HostedAccelerator(wiring.Component):
             ready.eq(accelerator.ready & ~store.busy & ~clear),
             failed.eq(accelerator.done & (accelerator.error != ErrorCode.NONE)),
             accelerator.start.eq(bank.control_start),
-            accelerator.abort.eq(bank.control_abort | bank.control_reset),
+            accelerator.abort.eq((bank.control_abort & accelerator.busy) | bank.control_reset),
             accelerator.timeout.eq(bank.timeout_cycles.value),
             bank.clear.eq(clear),
             self.reset.eq(clear),
@@ -90,8 +93,19 @@ class HostedAccelerator(wiring.Component):
         ]
         self._load(m, bank, window, ready)
         self._status(m, bank, accelerator, clear, failed)
-        m.d.comb += [bank.status_ready.eq(ready), bank.status_discarding.eq(entry.discarding)]
+        discarding = entry.discarding
+        if p.streamed:
+            discarding = discarding | self._weights(m, accelerator, clear)
+        m.d.comb += [bank.status_ready.eq(ready), bank.status_discarding.eq(discarding)]
         return m
+
+    def _weights(self, m: Module, accelerator: Accelerator, clear: Signal) -> Signal:
+        """Hand weights on; return whether some are dropped. A run that fails takes the rest of a packet itself, but for an aborted one."""
+        m.submodules.weights = gate = InputGate(WORD)
+        connect(m, flipped(self.weights), gate.i)
+        connect(m, gate.o, accelerator.weights)
+        m.d.comb += [gate.failed.eq(accelerator.done & (accelerator.error == ErrorCode.ABORTED)), gate.reset.eq(clear)]
+        return gate.discarding
 
     def _load(self, m: Module, bank: RegisterBank, window: LoadWindow, ready: Signal) -> None:
         m.d.comb += [

@@ -1,7 +1,7 @@
-"""Packets of rows around a run that may end in the midst of one: inputs are taken whole, outputs are given whole."""
+"""Packets around a run that may end in the midst of one: inputs are taken whole, outputs are given whole."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.parameters import ArrayParameters
@@ -9,27 +9,32 @@ from rtl.transfer import row_layout
 
 
 class InputGate(wiring.Component):
-    """Hands rows on; when a run has failed in the midst of an input, drops the rest of that input.
+    """Hands beats on; when a run has failed in the midst of a packet, drops the rest of that packet.
 
-    So the next run begins with the beginning of an input. An input of which no row was taken stays. No latency.
+    So the next run begins with the beginning of a packet. A packet of which no beat was taken stays. No latency.
+
+    Parameters
+    ----------
+    beat
+        Layout with a field ``last``.
 
     Members
     -------
-    i : ``In(stream.Signature(row_layout(parameters)))``
-    o : ``Out(stream.Signature(row_layout(parameters)))``
+    i : ``In(stream.Signature(beat))``
+    o : ``Out(stream.Signature(beat))``
     failed : ``In(1)``
-        A run has ended with an error.
+        A run has ended and will not take the rest.
     reset : ``In(1)``
-        What comes next is the beginning of an input.
+        What comes next is the beginning of a packet.
     discarding : ``Out(1)``
     """
 
-    def __init__(self, parameters: ArrayParameters) -> None:
-        rows = stream.Signature(row_layout(parameters))
-        super().__init__({"i": In(rows), "o": Out(rows), "failed": In(1), "reset": In(1), "discarding": Out(1)})
+    def __init__(self, beat: data.StructLayout) -> None:
+        beats = stream.Signature(beat)
+        super().__init__({"i": In(beats), "o": Out(beats), "failed": In(1), "reset": In(1), "discarding": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
-        """Remember whether the last row taken was marked."""
+        """Remember whether the last beat taken was marked."""
         m = Module()
         within, last = Signal(), self.i.payload.last
         m.d.comb += [

@@ -8,7 +8,7 @@ stream, and read ``BEST`` and the counters.
 from amaranth.hdl import Shape
 
 from qsim.arch.architecture import PEKind
-from rtl.counters import COUNTER_BITS, OF_PES, TOTALS
+from rtl.counters import COUNTER_BITS, OF_PES, counters_layout
 from rtl.load import Unit, load_layout
 from rtl.parameters import ArrayParameters
 from rtl.register import WORD_BITS, WORD_BYTES, Access, Dimension, Field, Register, RegisterMap
@@ -34,6 +34,7 @@ COUNTER_TEXTS = {
     "results": "Rows of outputs.",
     "pe_busy": "Cycles in which the PE's issue stage held a column.",
     "pe_starved": "Cycles in which it held none, but got one later in the same layer.",
+    "loading": "Cycles in which weights came from the stream, before this layer and those before it.",
 }
 
 
@@ -49,7 +50,7 @@ def beat_bytes(parameters: ArrayParameters) -> int:
 
 def counter_words(parameters: ArrayParameters) -> int:
     """Return how many counters a layer has, rounded up to a power of two: words from one layer's counters to the next one's."""
-    return 1 << (len(TOTALS) + len(OF_PES) * parameters.pes - 1).bit_length()
+    return 1 << (counters_layout(parameters).size // COUNTER_BITS - 1).bit_length()
 
 
 def register_map(parameters: ArrayParameters) -> RegisterMap:
@@ -93,6 +94,7 @@ def _identity(p: ArrayParameters) -> tuple[Register, ...]:
                 _constant("has_codebook", 12, 1, int(p.has_codebook), "Weights are places in a codebook of each layer."),
                 _constant("has_gaps", 13, 1, int(p.has_gaps), "Zeros are not stored: entries have gaps, columns have pointers."),
                 _constant("has_scales", 14, 1, int(p.has_scales), "Every output has a scale."),
+                _constant("streamed", 15, 1, int(p.streamed), "A layer's weights may come from the stream of weights, compressed."),
                 _constant("row_width", 16, 8, p.row_width, "Activations in a row, scanned together; a beat of the streams."),
                 _constant("queue_depth", 24, 8, min(p.queue_depth, 255), "Activations queued before each PE; 255: or more."),
             ),
@@ -265,10 +267,8 @@ def _counters(p: ArrayParameters) -> tuple[Register, ...]:
     layers = Dimension("layer", p.layers, WORD_BYTES * counter_words(p))
     pes = Dimension("pe", p.pes, WORD_BYTES)
     found: list[Register] = []
-    offset = COUNTERS
-    for name in (*TOTALS, *OF_PES):
+    for name, place in counters_layout(p):
         value = Field("value", 0, COUNTER_BITS, Access.READ, "At the end of the layer, counted from the start of the run, modulo 2^32.")
         dimensions = (layers, pes) if name in OF_PES else (layers,)
-        found.append(Register(f"COUNT_{name.upper()}", offset, COUNTER_TEXTS[name], (value,), dimensions))
-        offset += WORD_BYTES * (p.pes if name in OF_PES else 1)
+        found.append(Register(f"COUNT_{name.upper()}", COUNTERS + place.offset // 8, COUNTER_TEXTS[name], (value,), dimensions))
     return tuple(found)

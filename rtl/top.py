@@ -156,15 +156,16 @@ class Accelerator(wiring.Component):
     def _status(self, m: Module, reader: OutputReader, counters: Counters) -> None:
         """Drive what the host sees."""
         sequencer, aborted, abort_done = self.sequencer, Signal(), Signal()
-        with m.If(self.abort):
-            m.d.sync += aborted.eq(self.busy | aborted)
+        cut = self.abort & self.busy
+        with m.If(cut):
+            m.d.sync += aborted.eq(1)
         with m.Elif(self.start & self.ready):
             m.d.sync += aborted.eq(0)
-        m.d.sync += abort_done.eq(self.abort & self.busy)
+        m.d.sync += abort_done.eq(cut)
         m.d.comb += [
             self.ready.eq(sequencer.ready),
             self.busy.eq(sequencer.busy),
-            self.done.eq(sequencer.done | abort_done),
+            self.done.eq((sequencer.done & ~cut) | abort_done),
             self.layer_done.eq(sequencer.layer_done),
             self.layer.eq(sequencer.layer),
             self.error.eq(Mux(aborted, ErrorCode.ABORTED, sequencer.error)),

@@ -99,13 +99,15 @@ class UartAccelerator(wiring.Component):
     Raises
     ------
     MachineError
-        If a row of activations does not fit a frame, or the divisor is too small.
+        If a row of activations does not fit a frame, weights are streamed, or the divisor is too small.
     """
 
     def __init__(self, parameters: ArrayParameters, divisor: int) -> None:
         self.row_bytes = beat_bytes(parameters)
         if self.row_bytes >= MOST_BYTES:
             raise MachineError(path="parameters.row_width", rule=f"rows of less than {MOST_BYTES} bytes", value=self.row_bytes)
+        if parameters.streamed:  # all weights would come anew for every input, over two wires
+            raise MachineError(path="parameters.streamed", rule="false behind a UART", value=True)
         self.host = HostedAccelerator(parameters)
         self.receiver, self.transmitter = UartReceiver(divisor), UartTransmitter(divisor)
         self.gap = GAP * divisor

@@ -132,6 +132,7 @@ async def interrupts(host: AxiHost) -> None:
     while not dut.irq.value:
         await ClockCycles(dut.aclk, 1)
     assert await host.read(IRQ_STATUS) == ERROR
+    await host.write(CONTROL, ABORT)  # of no run: nothing happens
     assert await host.ended() == (ENDS_EARLY, 0)
     await host.write(IRQ_ENABLE, LAYER)
     await ClockCycles(dut.aclk, 2)

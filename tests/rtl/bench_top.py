@@ -4,8 +4,9 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
 
-from tests.rtl.hosts import MOMENTS, PERIOD, SCENARIOS, VECTORS, bench
+from tests.rtl.hosts import ABORTED, MOMENTS, NONE, PERIOD, SCENARIOS, VECTORS, bench, run
 
 
 class TopHost:
@@ -116,5 +117,27 @@ class TopHost:
             await self.edge
 
 
-for _scenario in SCENARIOS:
+async def aborted_anywhere(host: TopHost) -> None:
+    """In every seventh cycle of a run, in its last ones and after it: a run ends once, aborted or well, and the next one is right."""
+    await host.load(VECTORS.words)
+    await host.start()
+    began = get_sim_time("ns")
+    await host.send(VECTORS.rows[0])
+    await host.ended()
+    length = round((get_sim_time("ns") - began) / PERIOD)
+    for number, wait in enumerate([*range(1, length, 7), *range(length - 4, length + 4)]):
+        await host.start()
+        sending = cocotb.start_soon(host.send(VECTORS.rows[0]))
+        await ClockCycles(host.dut.clk, wait)
+        await host.abort()
+        error, _ = await host.ended()
+        await sending
+        assert error == (ABORTED if wait < length else NONE), f"{wait} of {length}"
+        await ClockCycles(host.dut.clk, 3)
+        assert host.end == (error, host.layer)
+        if number % 4 == 0 or wait > length - 5:
+            await run(host, number % len(VECTORS.rows))
+
+
+for _scenario in (*SCENARIOS, aborted_anywhere):
     globals()[_scenario.__name__] = bench(TopHost.of, _scenario)
