@@ -14,6 +14,7 @@ from tests.cli.conftest import Command
 from tests.rtl.waves import SMALL, signals, values
 
 FILES = ("seven.fst", "seven.gtkw", "seven.sim.gtkw", "seven.sim.sucl", "seven.sim.vcd", "seven.sucl")
+ONE_LAYER = "--layers must be one layer of the network with --wave"
 
 
 @pytest.fixture
@@ -46,11 +47,8 @@ def test_an_fst_file_and_the_simulator_s_timeline(qsim: Command, workplace: Path
     ("words", "message"),
     [
         (("--layers", "ip3", "--wave", "x.vcdd"), "--wave must be a file name with a known suffix, not 'x.vcdd'; legal values: .vcd, .fst"),
-        (("--wave", "x.vcd"), "--layers must be one layer of the network with --wave, not 'ip1,ip2,ip3'; legal values: ip1, ip2, ip3"),
-        (
-            ("--layers", "ip4", "--wave", "x.vcd"),
-            "--layers must be one layer of the network with --wave, not 'ip4'; legal values: ip1, ip2, ip3",
-        ),
+        (("--wave", "x.vcd"), f"{ONE_LAYER}, not 'ip1,ip2,ip3'; legal values: ip1, ip2, ip3"),
+        (("--layers", "ip4", "--wave", "x.vcd"), f"{ONE_LAYER}, not 'ip4'; legal values: ip1, ip2, ip3"),
         (("--layers", "ip3", "--images", "1,2", "--wave", "x.vcd"), "--images must be one image with --wave, not '1,2'"),
         (("--layers", "ip3", "--images", "10000", "--wave", "x.vcd"), "--images must be 0 to 9999, not '10000'"),
         (("--layers", "ip4"), "layers must be layers of the network, not 'ip4'; legal values: ip1, ip2, ip3"),
