@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from rtl.formal import decoder, harnesses
+from qsim.arch.architecture import PEKind
+from rtl.formal import address, decoder, dot, entries, harnesses, pulses
 from rtl.formal.prover import Method
 
 
@@ -51,6 +52,12 @@ def tasks() -> dict[str, Task]:
         Task(name="codebook", module="rtl.codebook", make=harnesses.codebook, quick=True),
         Task(name="pointer fetch", module="rtl.pe.fetch", make=harnesses.pointer_fetch),
         Task(name="pyramid index (2, 2)", module="rtl.pvq.index", make=partial(harnesses.pyramid_index, n=2, k=2)),
+        Task(name="pyramid dot", module="rtl.pvq.dot", make=dot.pyramid_dot),
+        Task(name="column address, PE 0", module="rtl.pe.address", make=partial(address.column_address, pe=0)),
+        Task(name="column address, PE 1", module="rtl.pe.address", make=partial(address.column_address, pe=1)),
+        Task(name="entry reader, sparse", module="rtl.pe.entries", make=partial(entries.entry_reader, kind=PEKind.SPARSE)),
+        Task(name="entry reader, dense", module="rtl.pe.entries", make=partial(entries.entry_reader, kind=PEKind.DENSE)),
+        Task(name="pulse steps", module="rtl.pe.pulses", make=pulses.pulse_steps),
         Task(
             name="huffman",
             module="rtl.huffman",
