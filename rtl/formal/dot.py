@@ -20,7 +20,7 @@ def pyramid_dot(source: ModuleType) -> Harness:
         here = sum((pair.pulse * pair.value for pair in (beat.pairs[lane] for lane in range(LANES))), start=total)
         used = sum((abs(beat.pairs[lane].pulse) for lane in range(LANES)), start=pulses)
         assume_stable(m, unit.i, "i")
-        m.d.comb += Assume(used <= PULSES)
+        m.d.comb += Assume(~unit.i.valid | (used <= PULSES))
         with m.If(taken(unit.i)):
             m.d.sync += [total.eq(Mux(beat.last, 0, here)), pulses.eq(Mux(beat.last, 0, used))]
         product = Signal(unit.o.payload.shape())
