@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from qsim.arch.architecture import PEKind
-from rtl.formal import address, decoder, dot, entries, harnesses, pulses
+from rtl.formal import address, decoder, dot, entries, harnesses, pulses, scan, transfer
 from rtl.formal.prover import Method
 
 
@@ -58,6 +58,10 @@ def tasks() -> dict[str, Task]:
         Task(name="entry reader, sparse", module="rtl.pe.entries", make=partial(entries.entry_reader, kind=PEKind.SPARSE)),
         Task(name="entry reader, dense", module="rtl.pe.entries", make=partial(entries.entry_reader, kind=PEKind.DENSE)),
         Task(name="pulse steps", module="rtl.pe.pulses", make=pulses.pulse_steps),
+        Task(name="scan, 2 rows of 2", module="rtl.nonzero", make=partial(scan.nonzero_scan, rows=2, width=2, bits=2)),
+        Task(name="scan, 6 rows of 1", module="rtl.nonzero", make=partial(scan.nonzero_scan, rows=6, width=1, bits=1), covers=18),
+        Task(name="input writer", module="rtl.transfer", make=transfer.input_writer),
+        Task(name="output reader", module="rtl.transfer", make=transfer.output_reader, covers=20),
         Task(
             name="huffman",
             module="rtl.huffman",
