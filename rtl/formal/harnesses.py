@@ -34,10 +34,7 @@ class Harness(wiring.Component):
         m.submodules.inner = self.inner
         for name, member in self.unit.signature.members.items():
             here, there = getattr(self.unit, name), getattr(self.inner, name)
-            if member.is_signature:
-                _connect(m, here, there)
-            else:
-                m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
+            _connect(m, here, there, member)
         m.d.comb += Assume(~ResetSignal())
         self.rules(m, self.inner, self.choose)
         return m
@@ -47,13 +44,15 @@ def _always_ready(member: wiring.Member) -> bool:
     return member.is_signature and isinstance(member.signature, stream.Signature) and member.signature.always_ready
 
 
-def _connect(m: Module, here: object, there: object) -> None:
-    """Connect an interface, or each of an array of them."""
+def _connect(m: Module, here: object, there: object, member: wiring.Member) -> None:
+    """Connect a port or an interface, or each of an array of them."""
     if isinstance(here, (list, tuple)):
         for one, other in zip(here, there, strict=True):
-            _connect(m, one, other)
-    else:
+            _connect(m, one, other, member)
+    elif member.is_signature:
         connect(m, flipped(here), there)
+    else:
+        m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
 
 
 def taken(port: stream.Interface) -> Value:

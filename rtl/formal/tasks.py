@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from qsim.arch.architecture import PEKind
-from rtl.formal import address, decoder, dot, entries, harnesses, pulses, scan, transfer
+from rtl.formal import address, decoder, dot, drain, entries, harnesses, memory, pulses, scan, sequencer, transfer
 from rtl.formal.prover import Method
 
 
@@ -60,6 +60,11 @@ def tasks() -> dict[str, Task]:
         Task(name="pulse steps", module="rtl.pe.pulses", make=pulses.pulse_steps),
         Task(name="scan, 2 rows of 2", module="rtl.nonzero", make=partial(scan.nonzero_scan, rows=2, width=2, bits=2)),
         Task(name="scan, 6 rows of 1", module="rtl.nonzero", make=partial(scan.nonzero_scan, rows=6, width=1, bits=1), covers=18),
+        Task(name="drain", module="rtl.drain", make=drain.drain, covers=20),
+        Task(name="activation rows, 3 PEs", module="rtl.activations", make=partial(memory.activation_memory, pes=3, width=2, columns=12)),
+        Task(name="activation rows, 2 PEs", module="rtl.activations", make=partial(memory.activation_memory, pes=2, width=2, columns=4)),
+        Task(name="sequencer, sparse", module="rtl.sequencer", make=partial(sequencer.sequencer, kind=PEKind.SPARSE), covers=50),
+        Task(name="sequencer, dense", module="rtl.sequencer", make=partial(sequencer.sequencer, kind=PEKind.DENSE), covers=50),
         Task(name="input writer", module="rtl.transfer", make=transfer.input_writer),
         Task(name="output reader", module="rtl.transfer", make=transfer.output_reader, covers=20),
         Task(
