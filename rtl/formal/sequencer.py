@@ -11,7 +11,6 @@ from rtl.formal.rules import assert_soon
 from rtl.load import Unit
 from rtl.parameters import ArrayParameters
 from rtl.places import ActivationPlaces
-from rtl.sequencer import ErrorCode
 
 CLEARS = 3  # most cycles that the array takes for draining all its rows, here
 TIMEOUT = 3
@@ -30,7 +29,8 @@ def sequencer(source: ModuleType, kind: PEKind) -> Harness:
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
         running, clearing = _assume_array(m, unit)
         waits = _assume_transfers(m, unit)
-        failed = unit.error != ErrorCode.NONE
+        codes = source.ErrorCode
+        failed = unit.error != codes.NONE
         word, written = unit.bus.word, unit.bus.valid
         layer = data.View(p.layer, word.data[: p.layer.size])
         configures = written & (word.unit == Unit.LAYER)
@@ -44,7 +44,7 @@ def sequencer(source: ModuleType, kind: PEKind) -> Harness:
             Assert(~unit.input.start | (unit.descriptor.layer.scan_rows <= p.activation_rows)),
         ]
         _assert_configured(m, unit, p, configures, layer)
-        _assert_ends(m, unit, failed, waits, running & ~clearing)
+        _assert_ends(m, unit, codes, failed, waits, running & ~clearing)
 
     return Harness(source.Sequencer(p), rules)
 
@@ -119,23 +119,26 @@ def _assert_configured(m: Module, unit: wiring.Component, p: ArrayParameters, co
     ]
 
 
-def _assert_ends(m: Module, unit: wiring.Component, failed: Value, waits: Value, runs: Value) -> None:
+def _assert_ends(m: Module, unit: wiring.Component, codes: type, failed: Value, waits: Value, runs: Value) -> None:
     """A run with an error ends soon; one without waits only for others; ``done`` comes once, with the end of ``busy``."""
-    was_busy, was_done, was, limit = Signal(), Signal(), Signal(ErrorCode), Signal(32)
+    was_busy, was_done, was, limit = Signal(), Signal(), Signal(codes), Signal(32)
     m.d.sync += [was_busy.eq(unit.busy), was_done.eq(unit.done), was.eq(unit.error), limit.eq(unit.timeout)]
     m.d.comb += [
         Assume(~unit.busy | (unit.timeout == limit)),
         Assume(unit.timeout <= TIMEOUT),
         Assert((was_busy & ~unit.busy) == was_done),
         Assert(~unit.done | unit.busy),
-        Assert(~(failed | (was != ErrorCode.NONE)) | (unit.error == was) | ~was_busy | (was == ErrorCode.NONE)),
+        Assert(~was_busy | (was == codes.NONE) | (unit.error == was)),
         Assert(~(unit.ready & unit.busy)),
     ]
+    refused = Signal()
+    m.d.sync += refused.eq(unit.input.done & (unit.input.early | unit.input.late))
+    m.d.comb += Assert(~refused | (unit.error == codes.INPUT_ENDS_EARLY) | (unit.error == codes.INPUT_ENDS_LATE))
     clear = unit.settle + 3 + CLEARS
     assert_soon(m, unit.busy & failed, clear + 1, "halt")
     assert_soon(m, ~unit.busy & ~unit.ready, clear + 2, "ready")
     layer = unit.busy & ~waits & ~unit.layer_done & ~failed & ~(runs & (unit.timeout == 0))
     assert_soon(m, layer, unit.setup_latency + TIMEOUT + unit.settle + 3, "layer")
-    for error in (ErrorCode.ILLEGAL_DESCRIPTOR, ErrorCode.TOO_LARGE, ErrorCode.INPUT_ENDS_EARLY, ErrorCode.INPUT_ENDS_LATE, ErrorCode.TIMEOUT):
+    for error in (codes.ILLEGAL_DESCRIPTOR, codes.TOO_LARGE, codes.INPUT_ENDS_EARLY, codes.INPUT_ENDS_LATE, codes.TIMEOUT):
         m.d.comb += Cover(unit.done & (unit.error == error))
     m.d.comb += Cover(unit.done & ~failed)
