@@ -37,15 +37,18 @@ def _proofs(known: dict[str, Task]):
         make = partial(task.make, source_of(task))
         proof, cover = check(make, task.method, task.depth), check(make, Method.COVER, task.covers)
         result = f"{'proved' if proof.holds else 'FAILS'}, covers {'reached' if cover.holds else 'NOT REACHED'}"
-        extent = f"{task.depth} cycles" if task.depth else "all time"
-        yield task.name, task.says, extent, _seconds(proof, cover), result, proof.holds and cover.holds
+        yield task.name, task.says, _extent(task.depth), _seconds(proof, cover), result, proof.holds and cover.holds
 
 
 def _bugs(known: dict[str, Task]):
     for bug in BUGS:
         for name in bug.tasks:
-            found = check(partial(known[name].make, source_of(known[name], bug)), Method.BOUNDED, bug.depth)
-            yield bug.name, name, f"{bug.depth} cycles", _seconds(found), "MISSED" if found.holds else "caught", not found.holds
+            found = check(partial(known[name].make, source_of(known[name], bug)), bug.method, bug.depth)
+            yield bug.name, name, _extent(bug.depth), _seconds(found), "MISSED" if found.holds else "caught", not found.holds
+
+
+def _extent(depth: int) -> str:
+    return f"{depth} cycles" if depth else "all time"
 
 
 def _seconds(*verdicts: Verdict) -> float:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from rtl.formal.prover import Method
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
     """A change of one line, from ``old`` to ``new``, in the source of the modules of ``tasks``, each of which must then fail within
-    ``depth`` cycles.
+    ``depth`` cycles; 0: at any time, which finds late failures sooner.
     """
 
     name: str
@@ -14,6 +16,11 @@ class Bug:
     old: str
     new: str
     depth: int = 14
+
+    @property
+    def method(self) -> Method:
+        """How the failure is looked for."""
+        return Method.BOUNDED if self.depth else Method.UNBOUNDED
 
 
 FORKS = ("fork of 3", "fork into queues of 1", "fork into queues of 2")
@@ -64,11 +71,11 @@ BUGS = (
     Bug(name="writer takes one row too many", tasks=("input writer",), old="left == 1", new="left == 0"),
     Bug(name="output prefers the last", tasks=("output reader",), old="value > largest", new="value >= largest", depth=24),
     Bug(name="output ends a row too late", tasks=("output reader",), old="left <= 1", new="left == 0"),
-    Bug(name="sequencer admits a row too many", tasks=SEQUENCERS, old="> p.activation_rows,", new="> p.activation_rows + 1,", depth=24),
+    Bug(name="sequencer admits an output too many", tasks=SEQUENCERS, old="outputs > p.columns", new="outputs > p.columns + 1", depth=24),
     Bug(name="sequencer admits a bias too many", tasks=SEQUENCERS, old="layer.row_base + rows >", new="rows >", depth=24),
     Bug(name="sequencer admits a pointer too many", tasks=SEQUENCERS[:1], old="columns + 1 >", new="columns >", depth=24),
     Bug(name="sequencer decides a cycle early", tasks=SEQUENCERS, old="flaw != ErrorCode.NONE", new="0", depth=24),
-    Bug(name="sequencer has no timeout", tasks=SEQUENCERS, old="(self.timeout != 0) & (spent > self.timeout)", new="0", depth=50),
+    Bug(name="sequencer has no timeout", tasks=SEQUENCERS, old="(self.timeout != 0) & (spent > self.timeout)", new="0", depth=0),
     Bug(name="sequencer overlooks a missing end", tasks=SEQUENCERS, old="m.Elif(self.input.late)", new="m.Elif(0)", depth=24),
     Bug(name="sequencer starts before it settles", tasks=SEQUENCERS, old="with m.If(wait == 1):\n                m.next = \"START\"", new="m.next = \"START\"", depth=30),
     Bug(name="decoder needs no last word", tasks=("huffman",), old=" | ~code.ended", new=""),

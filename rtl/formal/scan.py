@@ -53,6 +53,7 @@ def nonzero_scan(source: ModuleType, rows: int, width: int, bits: int) -> Harnes
             Assert(~unit.o.valid | (unit.active & offered)),
             Assert(~(was_active & ~unit.active) | ((rows_read == layer.scan_rows) & ~any_left)),
             Assert(unit.rows.restart == unit.start),
+            Assert(~unit.ahead.i.valid | unit.ahead.i.ready),  # no row is lost on its way
             Cover(was_active & ~unit.active & (layer.scan_rows == rows) & (place == places) & ~layer.every_column),
             Cover(was_active & ~unit.active & (layer.scan_rows == rows) & (place == 0)),
             Cover(unit.active & (rows_read > 0) & ~unit.rows.en & (rows_read < layer.scan_rows)) if rows > unit.ahead.depth else Assert(1),

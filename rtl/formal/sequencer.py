@@ -22,7 +22,7 @@ def sequencer(source: ModuleType, kind: PEKind) -> Harness:
     cleared, within a bounded number of cycles, ``done`` once; a run waits for nothing but input, output and, without a timeout, the array.
     """
     p = ArrayParameters(
-        pes=2, kind=kind, columns=4, local_rows=2, weight_rows=2, entries_per_row=2, activation_bits=2, weight_bits=1, code_bits=1,
+        pes=2, kind=kind, columns=4, local_rows=3, weight_rows=2, entries_per_row=2, activation_bits=2, weight_bits=1, code_bits=1,
         index_bits=1, row_width=2, layers=2, pointers=4 if kind is PEKind.SPARSE else 0, bias_bits=1,
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def _inside(p: ArrayParameters, layer: data.View, outputs: Value, clears: Value)
     reads = [layer.scan_rows <= p.activation_rows, layer.columns <= layer.scan_rows * p.row_width]
     drains = [layer.drain_rows <= p.local_rows, layer.row_base + layer.drain_rows <= p.local_rows, layer.full_pes <= p.pes]
     runs = [layer.scan_rows > 0, layer.columns > 0, layer.drain_rows > 0, layer.full_pes > 0]
-    stores = [layer.drain_rows <= words * ActivationPlaces.of(p).result_groups, outputs <= p.columns]
+    stores = [layer.columns <= p.columns, layer.drain_rows <= words * ActivationPlaces.of(p).result_groups, outputs <= p.columns]
     stores.append(outputs == (layer.drain_rows - 1) * p.pes + layer.full_pes)
     if p.has_gaps:
         weights = (layer.column_base + layer.columns < 2 * p.pointer_pairs) & ~layer.column_base[0]
@@ -100,7 +100,7 @@ def _assume_transfers(m: Module, unit: wiring.Component) -> Value:
 
 
 def _assert_configured(m: Module, unit: wiring.Component, p: ArrayParameters, configures: Value, layer: data.View) -> None:
-    """The array starts ``settle`` cycles after its configuration and its codebook are whole."""
+    """The array starts ``settle`` cycles after the last word of its configuration and its codebook."""
     present, codes, since = Signal(), Signal(1 << p.code_bits), Signal(range(unit.settle + 1))
     configured = unit.descriptor.layer.as_value() == layer.as_value()
     written = unit.bus.valid & (unit.bus.word.unit == Unit.CODEBOOK)
@@ -108,7 +108,7 @@ def _assert_configured(m: Module, unit: wiring.Component, p: ArrayParameters, co
     with m.If(configures):
         m.d.sync += [present.eq(configured), codes.eq(0), since.eq(0)]
     with m.If(written):
-        m.d.sync += codes.eq(codes | (1 << unit.bus.word.address))
+        m.d.sync += [codes.eq(codes | (1 << unit.bus.word.address)), since.eq(0)]
     with m.If(unit.array.start):
         m.d.sync += present.eq(0)
     whole = codes.all() if p.has_codebook else 1
@@ -139,6 +139,7 @@ def _assert_ends(m: Module, unit: wiring.Component, codes: type, failed: Value, 
     assert_soon(m, ~unit.busy & ~unit.ready, clear + 2, "ready")
     layer = unit.busy & ~waits & ~unit.layer_done & ~failed & ~(runs & (unit.timeout == 0))
     assert_soon(m, layer, unit.setup_latency + TIMEOUT + unit.settle + 3, "layer")
+    assert_soon(m, runs & (unit.timeout != 0) & ~failed, TIMEOUT + 3, "run")
     for error in (codes.ILLEGAL_DESCRIPTOR, codes.TOO_LARGE, codes.INPUT_ENDS_EARLY, codes.INPUT_ENDS_LATE, codes.TIMEOUT):
         m.d.comb += Cover(unit.done & (unit.error == error))
     m.d.comb += Cover(unit.done & ~failed)
