@@ -29,6 +29,7 @@ READERS = ("entry reader, sparse", "entry reader, dense")
 SCANS = ("scan, 2 rows of 2", "scan, 6 rows of 1")
 MEMORIES = ("activation rows, 2 PEs", "activation rows, 3 PEs")
 SEQUENCERS = ("sequencer, sparse", "sequencer, dense")
+DECODERS = ("huffman", "huffman, one symbol")
 
 BUGS = (
     Bug(
@@ -64,7 +65,7 @@ BUGS = (
     Bug(name="scan leaves a row when stalled", tasks=SCANS, old=" & (~self.o.valid | self.o.ready)),", new="),"),
     Bug(name="drain asks for a row too many", tasks=("drain",), old="row + 1 == self.layer", new="row == self.layer"),
     Bug(name="drain takes another layer's bias", tasks=("drain",), old="stored.eq(self.layer.row_base)", new="stored.eq(0)"),
-    Bug(name="rows in wrong words", tasks=MEMORIES, old="word.eq(word + last)", new="word.eq(word + 1)"),
+    Bug(name="rows in wrong words", tasks=MEMORIES[1:], old="word.eq(word + last)", new="word.eq(word + 1)"),
     Bug(name="results over the source", tasks=MEMORIES, old="written, ~self.layer.source", new="written, self.layer.source"),
     Bug(name="row of a later read", tasks=MEMORIES[1:], old="word_select(read_group", new="word_select(group"),
     Bug(name="writer skips the gap", tasks=("input writer",), old="Mux(last_group, 0, group + 1)", new="group + 1"),
@@ -77,9 +78,15 @@ BUGS = (
     Bug(name="sequencer decides a cycle early", tasks=SEQUENCERS, old="flaw != ErrorCode.NONE", new="0", depth=24),
     Bug(name="sequencer has no timeout", tasks=SEQUENCERS, old="(self.timeout != 0) & (spent > self.timeout)", new="0", depth=0),
     Bug(name="sequencer overlooks a missing end", tasks=SEQUENCERS, old="m.Elif(self.input.late)", new="m.Elif(0)", depth=24),
-    Bug(name="sequencer starts before it settles", tasks=SEQUENCERS, old="with m.If(wait == 1):\n                m.next = \"START\"", new="m.next = \"START\"", depth=30),
+    Bug(
+        name="sequencer starts before it settles",
+        tasks=SEQUENCERS,
+        old='with m.If(wait == 1):\n                m.next = "START"',
+        new='m.next = "START"',
+        depth=30,
+    ),
     Bug(name="decoder needs no last word", tasks=("huffman",), old=" | ~code.ended", new=""),
     Bug(name="decoder puts words too low", tasks=("huffman",), old="word >> level", new="word >> held"),
     Bug(name="decoder lets codes run past the end", tasks=("huffman",), old=" | (used > left)", new=""),
-    Bug(name="decoder moves on when stalled", tasks=("huffman", "huffman, one symbol"), old="eq(~self.o.valid | self.o.ready)", new="eq(1)"),
+    Bug(name="decoder moves on when stalled", tasks=DECODERS, old="eq(~self.o.valid | self.o.ready)", new="eq(1)"),
 )  # fmt: skip

@@ -37,6 +37,4 @@ def pyramid_dot(source: ModuleType) -> Harness:
         assert_soon(m, unit.o.ready & ~unit.i.ready, 1, "i")
         m.d.comb += Cover(taken(unit.o) & (unit.o.payload == -2 * PULSES))
 
-    return Harness(
-        source.PyramidDot(lanes=LANES, activation_bits=2, pulse_bits=2, scale_bits=1, max_pulses=PULSES), rules
-    )
+    return Harness(source.PyramidDot(lanes=LANES, activation_bits=2, pulse_bits=2, scale_bits=1, max_pulses=PULSES), rules)

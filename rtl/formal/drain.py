@@ -18,8 +18,8 @@ PARAMETERS = ArrayParameters(
 
 
 def drain(source: ModuleType) -> Harness:
-    """From the cycle after ``start`` rows 0 to ``drain_rows - 1`` are asked for, one a cycle; each gives one result, ``latency`` cycles later and
-    with its number, the saturated sum of what the PE answers and the bias stored in ``row_base + row``; ``done`` with the last.
+    """From the cycle after ``start`` rows 0 to ``drain_rows - 1`` are asked for, one a cycle; each gives one result, ``latency`` cycles
+    later and with its number, the saturated sum of what the PE answers and the bias stored in ``row_base + row``; ``done`` with the last.
     """
     p = PARAMETERS
 

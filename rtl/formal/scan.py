@@ -22,7 +22,6 @@ def nonzero_scan(source: ModuleType, rows: int, width: int, bits: int) -> Harnes
     """Each layer reads its rows once, then offers its non-zero activations (all, where ``every_column``), each once and in order, with
     their column; ``active`` ends when none is left. All layers after each other, with memory contents that may change in between.
     """
-
     p = parameters_of(rows, width, bits)
     places = rows * width
 

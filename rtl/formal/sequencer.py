@@ -18,8 +18,9 @@ TIMEOUT = 3
 
 def sequencer(source: ModuleType, kind: PEKind) -> Harness:
     """Any descriptors, any input, an array that takes any time: the array only gets configurations that lie inside its memories, is
-    started only with the one of this layer in place (and its whole codebook), and not after an error. With an error the run is over, all sums
-    cleared, within a bounded number of cycles, ``done`` once; a run waits for nothing but input, output and, without a timeout, the array.
+    started only with the one of this layer in place (and its whole codebook), and not after an error. With an error the run is over,
+    all sums cleared, within a bounded number of cycles, ``done`` once; a run waits for nothing but input, output and, without a
+    timeout, the array.
     """
     p = ArrayParameters(
         pes=2, kind=kind, columns=4, local_rows=3, weight_rows=2, entries_per_row=2, activation_bits=2, weight_bits=1, code_bits=1,

@@ -90,7 +90,14 @@ def _array() -> list[Task]:
     memories = (("3 PEs", 3, 12), ("2 PEs", 2, 4))
     return [
         Task(name="scan, 2 rows of 2", says=wanted, module=module, make=partial(scan.nonzero_scan, rows=2, width=2, bits=2)),
-        Task(name="scan, 6 rows of 1", says=wanted, module=module, make=partial(scan.nonzero_scan, rows=6, width=1, bits=1), depth=16, covers=18),
+        Task(
+            name="scan, 6 rows of 1",
+            says=wanted,
+            module=module,
+            make=partial(scan.nonzero_scan, rows=6, width=1, bits=1),
+            depth=16,
+            covers=18,
+        ),
         *(
             Task(
                 name=f"activation rows, {name}",
