@@ -231,7 +231,7 @@ async def streamed(host: AxiHost, number: int) -> None:
 
 
 async def weights_by_stream(host: AxiHost) -> None:
-    """Weights come compressed; a packet that is short, long or damaged ends the run with its code in its layer, and the next run is right."""
+    """Weights come compressed; a packet that is short, long or damaged ends the run with its code, and the next run is right."""
     await host.load(VECTORS.words)
     await run(host, 0)
     await host.load(VECTORS.streamed)
