@@ -25,7 +25,8 @@ from qsim.sim.lower import LoweredLayer, lower
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.semantics import infer, run_layer
 from qsim.sim.simulated import Simulated, Timeline
-from rtl.verify import ArrayJob, ArrayRun, run_array
+from rtl.job import ArrayJob
+from rtl.verify import ArrayRun, run_array
 
 PLACES = ("broadcast", "pop", "issue", "leave")
 
@@ -85,7 +86,8 @@ def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) ->
         bias=layer.bias,
         bias_shift=layer.total_fraction - node.bias_format.fraction,
         shift=layer.total_fraction - node.output_format.fraction,
-        relu=node.activation is Activation.RELU,
+        relu=node.activation is not Activation.NONE,
+        limit=node.limit,
         activations=inputs,
         accumulator_bits=node.accumulator_format.width,
         output_bits=node.output_format.width,

@@ -84,8 +84,9 @@ def source_hash(key: str) -> str:
     return hashlib.sha256("\n".join([key, *parts]).encode()).hexdigest()[:16]
 
 
-def emit(make: Callable[[], object], name: str, folder: Path, key: str) -> Path:
-    """Write the Verilog of the component that ``make`` returns below ``folder`` and return its path.
+def emit(make: Callable[[], object], name: str, folder: Path, key: str, around: Callable[[str, str], str] | None = None) -> Path:
+    """Write the Verilog of the component that ``make`` returns below ``folder`` and return its path; ``around`` adds to the text of a named
+    module.
 
     The path is ``folder/<name>-<content hash>/<name>.v``, so the folder names the design. ``key`` stands for the arguments in ``make``:
     with a key and sources seen before, the path is looked up and nothing is made.
@@ -95,7 +96,8 @@ def emit(make: Callable[[], object], name: str, folder: Path, key: str) -> Path:
         return known
     rtlil = rtlil_text(make(), name)
     path = folder / f"{name}-{content_hash(rtlil)}" / f"{name}.v"
-    if not path.exists():
-        write_text_atomically(path, verilog_text(rtlil))
+    if around is not None or not path.exists():
+        text = verilog_text(rtlil)
+        write_text_atomically(path, text if around is None else around(text, name))
     write_text_atomically(index, path.parent.name)
     return path

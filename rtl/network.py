@@ -1,5 +1,6 @@
 """Run whole networks on the built accelerator: from plain integers to logits, classes and the counters of every layer."""
 
+import itertools
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from qsim.arch.architecture import Architecture
 from qsim.errors import QsimError, UnsupportedProgram
 from qsim.formats.fixed import IntArray
+from rtl.bench.clocked import CLOCKED, clocked_verilog
 from rtl.bench.shell import RunShell
 from rtl.counters import COUNTER_BITS, OF_PES, TOTALS
 from rtl.emit import emit
@@ -45,7 +47,8 @@ def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Pa
     """
     p = ArrayParameters.of(machine, layers=len(jobs))
     rows = [-(-count // p.row_width) for count in (jobs[0].pointers.shape[1] - 1, jobs[-1].rows)]
-    return build_model(emit(lambda: RunShell(p, *rows), TOP, build_dir.resolve(), f"{p!r} {rows}"), TOP)
+    verilog = emit(lambda: RunShell(p, *rows), TOP, build_dir.resolve(), f"{p!r} {rows}", around=clocked_verilog)
+    return build_model(verilog, CLOCKED, clocked=True)
 
 
 def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArray, build_dir: Path) -> NetworkRun:
@@ -56,7 +59,7 @@ def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArra
     p = ArrayParameters.of(machine, layers=len(jobs))
     packer = ImagePacker(p, every_column=not machine.scan.skip_zeros)
     words = packer.network_words(jobs)
-    for number, (before, after) in enumerate(zip(jobs, jobs[1:], strict=False), 1):
+    for number, (before, after) in enumerate(itertools.pairwise(jobs), 1):
         if after.pointers.shape[1] - 1 != before.rows:
             raise UnsupportedProgram(path=f"layers[{number}].columns", rule=f"{before.rows}", value=after.pointers.shape[1] - 1)
     size = -(-p.row_width * p.activation_bits * -(-inputs.shape[1] // p.row_width) // 8)
@@ -69,7 +72,7 @@ def run_network(machine: Architecture, jobs: Sequence[ArrayJob], inputs: IntArra
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"
         np.savez(source, **vectors)
-        run_bench(model, TOP, "rtl.bench.network_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
+        run_bench(model, CLOCKED, "rtl.bench.network_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
         with np.load(target) as results:
             return _collect(p, jobs, dict(results))
 

@@ -23,6 +23,11 @@ from qsim.errors import MissingExtra, QsimError
 
 _BUILD_ARGS = ["--no-public-flat-rw", "-Wno-fatal", "-O3", "--output-split", "20000"]
 _MAKE_FLAGS = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CXX=g++ LINK=g++ PYTHON3={sys.executable}"
+# A model that makes its own clock is one for many cycles: compiled to be quick. Delays in Verilog become coroutines of C++20.
+_CLOCKED_ARGS = [*_BUILD_ARGS, "--timing"]
+_CLOCKED_FLAGS = _MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O3").replace("OPT_GLOBAL=-O1", "OPT_GLOBAL=-O2") + (
+    " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20"
+)
 # Verilator's own run-time library: the same objects for every model, and most of the compile time of a small one.
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
 
@@ -41,20 +46,21 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def toolchain_id() -> str:
+def toolchain_id(clocked: bool = False) -> str:
     """Return a text that changes whenever a built model would."""
     versions = (f"{name} {metadata.version(name)}" for name in ("verilator", "cocotb"))
-    return "\n".join((*versions, sys.executable, sys.version, " ".join(_BUILD_ARGS), _MAKE_FLAGS))
+    args, flags = (_CLOCKED_ARGS, _CLOCKED_FLAGS) if clocked else (_BUILD_ARGS, _MAKE_FLAGS)
+    return "\n".join((*versions, sys.executable, sys.version, " ".join(args), flags))
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
+def _environment(make_flags: str = _MAKE_FLAGS) -> Iterator[None]:
     """Set what Verilator and cocotb's runner read from the process environment, and put it back."""
     root = verilator_root()
     saved = dict(os.environ)
     os.environ["VERILATOR_ROOT"] = str(root)
     os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{saved.get('PATH', '')}"
-    os.environ["MAKEFLAGS"] = _MAKE_FLAGS
+    os.environ["MAKEFLAGS"] = make_flags
     # Under pytest the runner would raise SystemExit instead of returning; we read its results file ourselves.
     os.environ.pop("PYTEST_CURRENT_TEST", None)
     os.environ.setdefault("COCOTB_ANSI_OUTPUT", "0")
@@ -69,8 +75,14 @@ def _tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
 
 
-def build_model(verilog: Path, toplevel: str) -> Path:
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def build_model(verilog: Path, toplevel: str, *, clocked: bool = False) -> Path:
     """Compile ``verilog`` to an executable model beside it and return the model's folder; a finished model is only looked up.
+
+    ``clocked``: the design makes its own clock (:mod:`rtl.bench.clocked`).
 
     The folder appears under its name when it is complete, so that two processes may build at once.
 
@@ -80,8 +92,10 @@ def build_model(verilog: Path, toplevel: str) -> Path:
 
     target = verilog.parent / "model"
     stamp = target / "toolchain.txt"
-    runtime = verilog.parent.parent / f"runtime-{hashlib.sha256(toolchain_id().encode()).hexdigest()[:16]}"
-    if stamp.exists() and stamp.read_text() == toolchain_id():
+    tools = toolchain_id(clocked)
+    identity = f"{tools}\n{_hash(verilog.read_text())}"
+    runtime = verilog.parent.parent / f"runtime-{_hash(tools)}"
+    if stamp.exists() and stamp.read_text() == identity:
         return target
     shutil.rmtree(target, ignore_errors=True)
     build = Path(tempfile.mkdtemp(prefix="building-", dir=verilog.parent))
@@ -94,20 +108,20 @@ def build_model(verilog: Path, toplevel: str) -> Path:
             os.utime(build / name, (time.time() + 3600,) * 2)
     ports.write_text(f'`verilator_config\npublic_flat_rw -module "{toplevel}" -port "*"\n')
     try:
-        with _environment():
+        with _environment(_CLOCKED_FLAGS if clocked else _MAKE_FLAGS):
             runner = get_runner("verilator")
             runner.log.setLevel(logging.ERROR)
             runner.build(
                 sources=[ports, verilog],
                 hdl_toplevel=toplevel,
                 build_dir=build,
-                build_args=_BUILD_ARGS,
+                build_args=_CLOCKED_ARGS if clocked else _BUILD_ARGS,
                 timescale=("1ns", "1ns"),
                 log_file=log,
             )
     except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
         raise QsimError(f"Verilator could not build {toplevel}:\n{_tail(log)}") from error
-    Path(build, stamp.name).write_text(toolchain_id())
+    Path(build, stamp.name).write_text(identity)
     _share_runtime(build, runtime)
     try:
         build.rename(target)

@@ -152,37 +152,51 @@ def _rtl(pes: int) -> Architecture:
     )
 
 
-_SIZED = "derived from sparse-rtl-4; sized for all of LeNet-300-100 on chip"
+_SIZED = "derived from sparse-rtl; sized for all of LeNet-300-100 on chip"
 
-DENSE_RTL_4 = _variant(
-    _rtl(4),
-    "dense-rtl-4",
-    "4 dense PEs, all 16-bit weights on chip, no skipping of zeros",
-    _SIZED,
-    array__kind="dense",
-    # The fullest PE has 75 * 784 + 25 * 300 + 3 * 100 = 66,600 weights.
-    weights__bytes=136 * KIB,
-    scan__skip_zeros=False,
-)
-CODEBOOK_RTL_4 = _variant(
-    DENSE_RTL_4,
-    "codebook-rtl-4",
-    "4 codebook PEs, a 4-bit index of every weight on chip, no skipping of zeros",
-    _SIZED,
-    array__kind="codebook",
-    weights__bytes=34 * KIB,
-)
-# Entries as in pvq-sram: 8-bit pulses, 8 bits of gap.
-PVQ_RTL_4 = _variant(
-    _rtl(4),
-    "pvq-rtl-4",
-    "4 pyramid-vector PEs without multipliers, all pulses on chip",
-    _SIZED,
-    array__kind="pvq",
-    array__code_bits=8,
-    array__index_bits=8,
-    weights__bytes=32 * KIB,
-)
+
+def _dense_rtl(pes: int) -> Architecture:
+    return _variant(
+        _rtl(pes),
+        f"dense-rtl-{pes}",
+        f"{pes} dense PEs, all 16-bit weights on chip, no skipping of zeros",
+        _SIZED,
+        array__kind="dense",
+        # The fullest of 4 PEs has 75 * 784 + 25 * 300 + 3 * 100 = 66,600 weights, 130.1 KiB of 136; the fullest of 8 has
+        # 38 * 784 + 13 * 300 + 2 * 100 = 33,892 weights, 66.2 KiB of 68.
+        weights__bytes=544 * KIB // pes,
+        scan__skip_zeros=False,
+    )
+
+
+def _codebook_rtl(pes: int) -> Architecture:
+    return _variant(
+        _dense_rtl(pes),
+        f"codebook-rtl-{pes}",
+        f"{pes} codebook PEs, a 4-bit index of every weight on chip, no skipping of zeros",
+        _SIZED,
+        array__kind="codebook",
+        # As many places as the dense PEs have: 34 KiB in each of 4, 17 KiB in each of 8.
+        weights__bytes=136 * KIB // pes,
+    )
+
+
+def _pvq_rtl(pes: int) -> Architecture:
+    """Entries as in pvq-sram: 8-bit pulses, 8 bits of gap."""
+    return _variant(
+        _rtl(pes),
+        f"pvq-rtl-{pes}",
+        f"{pes} pyramid-vector PEs without multipliers, all pulses on chip",
+        _SIZED,
+        array__kind="pvq",
+        array__code_bits=8,
+        array__index_bits=8,
+        # With 0.15, 0.4 and 2 pulses a weight the fullest of 4 PEs has 11,993 entries of 2 bytes, 23.4 KiB of 32, and the fullest of 8
+        # has 6,150, 12.0 KiB of 16.
+        weights__bytes=128 * KIB // pes,
+    )
+
+
 SPARSE_UP5K = _variant(
     _rtl(2),
     "sparse-up5k",
@@ -213,9 +227,7 @@ MACHINES: dict[str, Architecture] = {
         _rtl(4),
         _rtl(8),
         _rtl(16),
-        DENSE_RTL_4,
-        CODEBOOK_RTL_4,
-        PVQ_RTL_4,
+        *(of_kind(pes) for pes in (4, 8) for of_kind in (_dense_rtl, _codebook_rtl, _pvq_rtl)),
         SPARSE_UP5K,
     )
 }

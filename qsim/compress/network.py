@@ -57,7 +57,13 @@ class Layout:
 
     @classmethod
     def of(cls, layers: Sequence[LayerLike]) -> "Layout":
-        """Lay out the layers of a workload."""
+        """Lay out the layers of a workload.
+
+        Raises :class:`RecipeError` for an activation that is not trained.
+        """
+        for layer in layers:
+            if layer.activation is Activation.CLIP:
+                raise RecipeError(path=f"{layer.name}.activation", rule="none or relu where weights are trained", value=layer.activation)
         return cls(
             tuple(layer.name for layer in layers),
             tuple((layer.outputs, layer.inputs) for layer in layers),

@@ -3,7 +3,7 @@
 It shares no arithmetic with the numpy definition: formats are read as widths and fractions only, and shifts, rounding and
 saturation are written out again here on int64 tensors. For each layer, in order of the inputs j,
 ``acc = clamp(acc + w[:, j] * a[j])``; then ``(acc * scale + bias) `` is shifted right with rounding half up, clamped, and
-passed through ReLU.
+passed through ReLU or clip.
 """
 
 import numpy as np
@@ -49,7 +49,8 @@ class _IntegerLayer:
             fraction += form.scale_format.fraction
         self._bias = torch.from_numpy(np.array(layer.bias, dtype=np.int64)) * 2 ** (fraction - node.bias_format.fraction)
         self._shift = fraction - node.output_format.fraction
-        self._relu = node.activation is Activation.RELU
+        self._least = None if node.activation is Activation.NONE else 0
+        self._most = node.limit
         self._row_sum = int(self._weights.abs().sum(1).max())
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -62,7 +63,8 @@ class _IntegerLayer:
         else:
             sums = sums * 2**-self._shift
         result = sums.clamp(self._out_low, self._out_high)
-        return result.clamp(min=0) if self._relu else result
+        result = result if self._least is None else torch.where(result < self._least, self._least, result)
+        return result if self._most is None else torch.where(result > self._most, self._most, result)
 
     def _accumulate(self, inputs: Tensor) -> Tensor:
         largest = int(inputs.abs().max()) if inputs.numel() else 0

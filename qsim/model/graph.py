@@ -10,10 +10,11 @@ from qsim.formats.fixed import FixedFormat, Overflow, Rounding
 
 
 class Activation(StrEnum):
-    """What a layer applies to its outputs after requantisation."""
+    """What a layer applies to its outputs after requantisation: nothing, ``max(y, 0)`` or ``min(max(y, 0), limit)``."""
 
     NONE = "none"
     RELU = "relu"
+    CLIP = "clip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class FullyConnected:
 
     ``input_format`` and ``output_format`` are those of the activations, ``bias_format`` of the stored biases,
     ``accumulator_format`` of the running sum, which saturates at every addition. All formats round half up and saturate:
-    the datapath knows nothing else.
+    the datapath knows nothing else. ``limit``: the largest output of a layer with clip, an integer of the output format; None for others.
     """
 
     name: str
@@ -33,6 +34,7 @@ class FullyConnected:
     output_format: FixedFormat
     bias_format: FixedFormat
     accumulator_format: FixedFormat
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         for field, size in (("inputs", self.inputs), ("outputs", self.outputs)):
@@ -48,6 +50,15 @@ class FullyConnected:
                 raise FieldError(path=f"{self.name}.{field}", rule="rounding half up and saturating", value=value)
         if not self.accumulator_format.signed:
             raise FieldError(path=f"{self.name}.accumulator_format", rule="signed", value=str(self.accumulator_format))
+        self._check_limit()
+
+    def _check_limit(self) -> None:
+        if self.activation is not Activation.CLIP:
+            if self.limit is not None:
+                raise FieldError(path=f"{self.name}.limit", rule=f"None without {Activation.CLIP}", value=self.limit)
+        elif type(self.limit) is not int or not 1 <= self.limit <= self.output_format.maximum:
+            rule = f"an integer from 1 to {self.output_format.maximum}, the largest output"
+            raise FieldError(path=f"{self.name}.limit", rule=rule, value=self.limit)
 
     @property
     def weights(self) -> int:
@@ -105,6 +116,7 @@ def describe_graph(graph: Graph) -> list[object]:
             str(node.output_format),
             str(node.bias_format),
             str(node.accumulator_format),
+            *(() if node.limit is None else (node.limit,)),
         ]
         for node in graph.nodes
     ]
@@ -135,15 +147,21 @@ def read_graph(metadata: Fields, most_weights: int) -> Graph:
 
 
 def _read_node(fields: Fields, inputs: int, input_format: FixedFormat) -> FullyConnected:
+    name = fields.text("name")
+    outputs = fields.integer("outputs", 1, MAX_SIZE)
+    activation = list(Activation)[fields.integer("activation", 0, len(Activation) - 1)]
+    output, bias, accumulator = (FixedFormat.parse(fields.text(f"{part}_format")) for part in ("output", "bias", "accumulator"))
+    limit = fields.integer("limit", 1, output.maximum) if activation is Activation.CLIP else None
     node = FullyConnected(
-        name=fields.text("name"),
+        name=name,
         inputs=inputs,
-        outputs=fields.integer("outputs", 1, MAX_SIZE),
-        activation=list(Activation)[fields.integer("activation", 0, len(Activation) - 1)],
+        outputs=outputs,
+        activation=activation,
         input_format=input_format,
-        output_format=FixedFormat.parse(fields.text("output_format")),
-        bias_format=FixedFormat.parse(fields.text("bias_format")),
-        accumulator_format=FixedFormat.parse(fields.text("accumulator_format")),
+        output_format=output,
+        bias_format=bias,
+        accumulator_format=accumulator,
+        limit=limit,
     )
     fields.end()
     return node

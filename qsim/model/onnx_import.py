@@ -1,12 +1,12 @@
 """Reading multilayer perceptrons from ONNX files, with the float weights still in them.
 
-What is understood: chains of Gemm, or MatMul followed by Add, with Relu between them; Flatten and Reshape before the first layer;
-Identity and Dropout (which infer as nothing). Everything else is refused by name, never skipped.
+What is understood: chains of Gemm, or MatMul followed by Add, with Relu, or Clip from 0, between them; Flatten and Reshape before the
+first layer; Identity and Dropout (which infer as nothing). Everything else is refused by name, never skipped.
 """
 
 import importlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,17 +18,21 @@ from qsim.formats.fixed import FloatArray
 from qsim.model.graph import Activation
 
 SHAPE_ONLY = ("Flatten", "Reshape", "Identity", "Dropout")
-SUPPORTED = ("Add", "Gemm", "MatMul", "Relu", *SHAPE_ONLY)
+SUPPORTED = ("Add", "Clip", "Gemm", "MatMul", "Relu", *SHAPE_ONLY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FloatLayer:
-    """A fully connected layer in floating point: ``weights`` [outputs, inputs], ``bias`` [outputs]."""
+    """A fully connected layer in floating point: ``weights`` [outputs, inputs], ``bias`` [outputs].
+
+    ``limit``: the largest output of a layer with clip; None for others.
+    """
 
     name: str
     weights: FloatArray
     bias: FloatArray
     activation: Activation
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,7 +117,9 @@ class _Reader:
             case "Add":
                 self._add_bias(node, value, path)
             case "Relu":
-                self._relu(path)
+                self._activate(path, node.op_type, Activation.RELU, None)
+            case "Clip":
+                self._clip(node, path)
             case _:
                 if self._pending is not None and node.op_type in ("Flatten", "Reshape"):
                     raise FileFormatError(path=path, rule="before the first layer", value=node.op_type)
@@ -146,13 +152,29 @@ class _Reader:
             raise FileFormatError(path=path, rule="directly after a MatMul or Gemm", value="Add")
         place = 1 if node.input[0] == value else 0
         bias = _broadcast(self._constant(node, place, path).reshape(-1), len(layer.bias), path)
-        self._pending = FloatLayer(name=layer.name, weights=layer.weights, bias=layer.bias + bias, activation=layer.activation)
+        self._pending = replace(layer, bias=layer.bias + bias)
 
-    def _relu(self, path: str) -> None:
+    def _clip(self, node: Any, path: str) -> None:
+        """Take the limits from the inputs, or, as before operator set 11, from the attributes."""
+        options = {item.name: self._helper.get_attribute_value(item) for item in node.attribute}
+        limits = []
+        for place, name in ((1, "min"), (2, "max")):
+            if len(node.input) > place and node.input[place]:
+                found = self._constant(node, place, path)
+                if found.size != 1:
+                    raise FileFormatError(path=f"{path}.input[{place}]", rule="a single number", value=list(found.shape))
+                options[name] = found.item()
+            limits.append(float(options.get(name, math.nan)))
+        low, high = limits
+        if low != 0 or not 0 < high < math.inf:
+            raise FileFormatError(path=path, rule="from 0 to a positive limit", value=f"{low:g} to {high:g}")
+        self._activate(path, "Clip", Activation.CLIP, high)
+
+    def _activate(self, path: str, operator: str, activation: Activation, limit: float | None) -> None:
         layer = self._pending
-        if layer is None:
-            raise FileFormatError(path=path, rule="after a layer", value="Relu")
-        self._pending = FloatLayer(name=layer.name, weights=layer.weights, bias=layer.bias, activation=Activation.RELU)
+        if layer is None or layer.activation is Activation.CLIP:
+            raise FileFormatError(path=path, rule="after a layer without clip", value=operator)
+        self._pending = replace(layer, activation=activation, limit=limit)
 
     def _finish(self) -> None:
         if self._pending is not None:

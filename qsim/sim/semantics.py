@@ -4,7 +4,7 @@ For each layer, with activations ``a``, weights ``w`` and bias ``b`` as integers
 
 1. the accumulator starts at 0 and takes ``w[i, j] * a[j]`` for j ascending; it saturates at *every* addition;
 2. drain: ``t = accumulator * scale`` (pyramid layers; elsewhere the scale is 1), plus the bias shifted left to t's fraction;
-3. ``y`` is t requantised to the output format, rounded half up and saturated; then ReLU where the layer has it.
+3. ``y`` is t requantised to the output format, rounded half up and saturated; then ReLU or clip where the layer has it.
 
 Saturation at every addition makes the order matter, so the definition is sequential. Where a bound proves that no partial sum
 can saturate, one matrix product gives the same bits and is used instead.
@@ -12,6 +12,7 @@ can saturate, one matrix product gives the same bits and is used instead.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,15 @@ def drain(layer: QuantisedLayer, accumulators: IntArray) -> IntArray:
         total = total * layer.scales
     total = total + (layer.bias << (layer.total_fraction - node.bias_format.fraction))
     outputs = node.output_format.requantise(total, layer.total_fraction)
-    return np.maximum(outputs, 0) if node.activation is Activation.RELU else outputs
+    match node.activation:
+        case Activation.NONE:
+            return outputs
+        case Activation.RELU:
+            return np.maximum(outputs, 0)
+        case Activation.CLIP:
+            return np.clip(outputs, 0, node.limit)
+        case _:
+            assert_never(node.activation)
 
 
 def accumulate(weights: IntArray, inputs: IntArray, accumulator: FixedFormat) -> IntArray:

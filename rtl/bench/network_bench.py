@@ -1,11 +1,11 @@
 """Runs every input of a vector file through a whole network on the accelerator and writes down outputs and counters.
 
 Driver: the words of the load bus, then for each input one wide write and ``go``. Monitor: one wide read when the run has finished. The
-comparison is made by whoever wrote the vectors. Numpy and cocotb only.
+comparison is made by whoever wrote the vectors. The model makes its own clock. Numpy and cocotb only.
 
-The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an input) and
-``limit`` (clocks after which a run must be done). The file named by ``QSIM_RESULTS`` gets, a row for each input, ``outputs`` and
-``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
+The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an
+input) and ``limit`` (clocks after which a run must be done). The file named by ``QSIM_RESULTS`` gets, a row for each input,
+``outputs`` and ``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
 """
 
 import os
@@ -14,7 +14,6 @@ from pathlib import Path
 import cocotb
 import numpy as np
 import numpy.typing as npt
-from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject, LogicArrayObject
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotb.utils import get_sim_time
@@ -32,10 +31,8 @@ async def every_input(dut: HierarchyObject) -> None:
     """Load the network once, then run it on each input."""
     vectors = np.load(os.environ["QSIM_VECTORS"])
     limit = PERIOD * int(vectors["limit"])
-    dut.rst.value = 0
     dut.go.value = 0
     dut.load__valid.value = 0
-    Clock(dut.clk, PERIOD, "ns").start()
     await RisingEdge(dut.clk)
     if not dut.ready.value:
         await with_timeout(RisingEdge(dut.ready), limit, "ns")

@@ -74,6 +74,25 @@ def test_rtl_machines_hold_the_same_network(pes: int) -> None:
     assert machine.array.pes * machine.weights.bytes == one.weights.bytes
 
 
+@pytest.mark.parametrize("pes", [4, 8])
+@pytest.mark.parametrize("kind", [PEKind.DENSE, PEKind.CODEBOOK])
+def test_rtl_machines_hold_every_weight_of_lenet_300_100(kind: PEKind, pes: int) -> None:
+    machine = MACHINES[f"{kind}-rtl-{pes}"]
+    places = machine.weights.bytes * 8 // machine.array.entry_bits
+    rows = [-(-outputs // pes) for outputs in (300, 100, 10)]
+    assert machine.array.pes == pes
+    assert rows[0] * 784 + rows[1] * 300 + rows[2] * 100 <= places
+    assert sum(rows) <= machine.array.local_rows
+    assert machine.activations.bytes * 8 * pes >= 784 * machine.array.activation_bits
+
+
+@pytest.mark.parametrize("kind", ["dense", "codebook", "pvq"])
+def test_machines_of_8_pes_have_as_much_memory_as_those_of_4(kind: str) -> None:
+    four, eight = (MACHINES[f"{kind}-rtl-{pes}"] for pes in (4, 8))
+    assert (4 * four.weights.bytes, 4 * four.activations.bytes) == (8 * eight.weights.bytes, 8 * eight.activations.bytes)
+    assert (four.array.code_bits, four.array.index_bits, four.pointers) == (eight.array.code_bits, eight.array.index_bits, eight.pointers)
+
+
 def test_names_are_keys() -> None:
     assert all(name == machine.name for name, machine in MACHINES.items())
     assert set(TIMINGS) == set(PEKind)

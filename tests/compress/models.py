@@ -37,8 +37,10 @@ def models(draw: st.DrawFn) -> CompressedModel:
         total = accumulator.fraction + (form.scale_format.fraction if isinstance(form, Pyramid) else 0)
         bias_format = FixedFormat(16, min(total, draw(st.integers(0, 12))))
         output = FixedFormat(16, draw(st.integers(total - 16, total + 2)))
+        activation = draw(st.sampled_from(list(Activation)))
+        limit = draw(st.integers(1, output.maximum)) if activation is Activation.CLIP else None
         node = FullyConnected(
-            name=f"layer{place}", inputs=cols, outputs=rows, activation=draw(st.sampled_from(list(Activation))),
+            name=f"layer{place}", inputs=cols, outputs=rows, activation=activation, limit=limit,
             input_format=source, output_format=output, bias_format=bias_format, accumulator_format=accumulator,
         )  # fmt: skip
         layers.append(QuantisedLayer(node=node, form=form, bias=rng.integers(-(1 << 15), 1 << 15, rows)))

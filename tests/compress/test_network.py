@@ -13,6 +13,8 @@ from qsim.compress.quantizers.pvq import PyramidWeights
 from qsim.compress.shared import Quantised
 from qsim.compress.train import Descent, descend, initial_parameters, random_shift, training_arithmetic
 from qsim.errors import RecipeError
+from qsim.model.graph import Activation
+from workloads.workload import LayerShape
 
 LAYOUT = Layout(("a", "b", "c"), ((7, 12), (5, 7), (3, 5)), (True, True, False))
 
@@ -124,6 +126,12 @@ def test_training_learns_and_repeats_bit_for_bit() -> None:
         results.append(parameters)
     assert error_count(LAYOUT, results[0], samples) < before / 2
     assert torch.equal(results[0], results[1])
+
+
+def test_a_layer_with_clip_is_not_trained() -> None:
+    layer = LayerShape(name="a", inputs=4, outputs=3, activation=Activation.CLIP)
+    with pytest.raises(RecipeError, match=r"a\.activation must be none or relu where weights are trained"):
+        Layout.of([layer])
 
 
 def test_packing_is_reversible() -> None:

@@ -1,5 +1,7 @@
 """Does integer inference in PyTorch give the same bits as the numpy definition, saturation included?"""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -45,6 +47,14 @@ def test_rounding_is_half_up_and_bias_is_aligned() -> None:
     model = one_layer([[5], [-5], [-9]], [3, 3, 3], 32, "s16.0")
     assert TorchReference(model)(np.array([[1]])).tolist() == [[6, 1, -1]]
     assert TorchReference(one_layer([[5], [-5], [-9]], [3, 3, 3], 32, "s16.0", relu=True))(np.array([[1]])).tolist() == [[6, 1, 0]]
+
+
+def test_clip_is_the_lesser_of_relu_and_limit() -> None:
+    # Weights 1, -1 and 1/2 of 7 and 12: 7, -7, 3.5 and 12, -12, 6; at most 6.
+    (layer,) = one_layer([[2], [-2], [1]], [0, 0, 0], 32, "s16.0").layers
+    node = replace(layer.node, activation=Activation.CLIP, limit=6)
+    model = CompressedModel(graph=Graph(name="one", nodes=(node,), input_shape=(1,)), layers=(replace(layer, node=node),))
+    assert TorchReference(model)(np.array([[7], [12], [-5]])).tolist() == [[6, 0, 4], [6, 0, 6], [0, 5, 0]]
 
 
 def test_output_saturates() -> None:

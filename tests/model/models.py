@@ -46,6 +46,7 @@ def random_layer(name: str, form: Form, activation: Activation, rng: np.random.G
         output_format=S16,
         bias_format=FixedFormat(8, 6),
         accumulator_format=FixedFormat(accumulator_bits, S16.fraction + form.weight_format.fraction),
+        limit=int(rng.integers(1, 1 << 12)) if activation is Activation.CLIP else None,
     )
     return QuantisedLayer(node=node, form=form, bias=rng.integers(-128, 128, form.rows))
 

@@ -73,6 +73,41 @@ def test_alpha_beta_missing_bias_and_constants(tmp_path):
     assert np.array_equal(layer.weights, W1.astype(np.float64))
 
 
+CLIP_TENSORS = TENSORS | {
+    name: np.array(value, dtype=np.float32) for name, value in (("zero", 0), ("six", 6), ("one", 1), ("many", [1, 2]))
+}
+
+
+@pytest.mark.parametrize(
+    "clips",
+    [
+        [("Clip", ["h", "zero", "six"], ["r"], {})],
+        [("Clip", ["h"], ["r"], {"min": 0.0, "max": 6.0})],
+        [("Relu", ["h"], ["p"], {}), ("Clip", ["p", "zero", "six"], ["r"], {})],
+    ],
+)
+def test_clip_from_zero_keeps_its_limit(tmp_path, clips):
+    first, second = read_onnx(write(tmp_path / "net.onnx", [FLATTEN, GEMM1, *clips, GEMM2], tensors=CLIP_TENSORS)).layers
+    assert (first.activation, first.limit, second.activation, second.limit) == (Activation.CLIP, 6.0, Activation.NONE, None)
+
+
+@pytest.mark.parametrize(
+    ("clip", "message"),
+    [
+        (("Clip", ["h", "one", "six"], ["r"], {}), "from 0 to a positive limit, not '1 to 6'"),
+        (("Clip", ["h", "zero", "zero"], ["r"], {}), "from 0 to a positive limit, not '0 to 0'"),
+        (("Clip", ["h", "zero"], ["r"], {}), "from 0 to a positive limit, not '0 to nan'"),
+        (("Clip", ["h", "", "six"], ["r"], {}), "from 0 to a positive limit, not 'nan to 6'"),
+        (("Clip", ["h", "zero", "many"], ["r"], {}), "a single number"),
+        (("Clip", ["h", "zero", "x"], ["r"], {}), "a constant stored in the file"),
+    ],
+)
+def test_other_clips_are_refused(tmp_path, clip, message):
+    with pytest.raises(FileFormatError) as caught:
+        read_onnx(write(tmp_path / "net.onnx", [FLATTEN, GEMM1, clip, GEMM2], tensors=CLIP_TENSORS))
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("nodes", "shape", "message"),
     [

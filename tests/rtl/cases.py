@@ -21,10 +21,17 @@ class Case:
 
 
 def coded_layer(
-    machine: Architecture, weights: np.ndarray, bias: np.ndarray, *, up: int = 0, relu: bool = True, bias_shift: int = 3
+    machine: Architecture,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    *,
+    up: int = 0,
+    relu: bool = True,
+    bias_shift: int = 3,
+    limit: int | None = None,
 ) -> QuantisedLayer:
     """Return a layer of integer ``weights`` in the form of the machine's PE, whose outputs have ``up`` bits more after the point than its
-    inputs.
+    inputs. With a ``limit``, outputs are clipped.
     """
     array = machine.array
     fraction = array.activation_bits // 2
@@ -34,7 +41,8 @@ def coded_layer(
         name="layer",
         inputs=weights.shape[1],
         outputs=len(weights),
-        activation=Activation.RELU if relu else Activation.NONE,
+        activation=(Activation.RELU if relu else Activation.NONE) if limit is None else Activation.CLIP,
+        limit=limit,
         input_format=FixedFormat(array.activation_bits, fraction),
         output_format=FixedFormat(array.activation_bits, fraction + up),
         bias_format=FixedFormat(16, total - bias_shift),
@@ -162,6 +170,13 @@ def shifts(make: Maker) -> Iterator[Case]:
         yield make.case(2 * make.machine.array.pes, 12, 0.3, 0.3, up=up, relu=relu, bias_shift=bias_shift)
 
 
+def clipped(make: Maker) -> Iterator[Case]:
+    """The least, a middling and the largest limit of the outputs."""
+    most = (1 << (make.machine.array.activation_bits - 1)) - 1
+    for limit in (1, most // 3, most):
+        yield make.case(3 * make.machine.array.pes, 30, 0.5, 0.5, limit=limit)
+
+
 def long_runs(make: Maker) -> Case:
     """All accumulators in use and few weights: runs longer than the index, filler entries, several in a row."""
     array = make.machine.array
@@ -177,7 +192,8 @@ def randomly(make: Maker) -> Iterator[Case]:
 
 
 CASES: dict[str, Callable[[Maker], Case | Iterator[Case]]] = {
-    function.__name__: function for function in (typical, hazards, saturating, lopsided, bursty, edges, shifts, long_runs, randomly)
+    function.__name__: function
+    for function in (typical, hazards, saturating, lopsided, bursty, edges, shifts, clipped, long_runs, randomly)
 }
 
 
