@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from qsim.formats.fixed import FixedFormat
 from rtl.activations import ActivationMemory, RowReads
 from rtl.drain import Drain
-from rtl.load import LoadSignature, Unit
+from rtl.load import LoadSignature, Unit, load_layout
 from rtl.nonzero import NonZeroScan
 from rtl.parameters import ArrayParameters
 from rtl.pe import PE_VARIANTS
@@ -105,8 +105,9 @@ class BroadcastArray(wiring.Component):
         """Wire the units; the barrier begins the drain when nothing has been under way for a cycle."""
         m = Module()
         p = self.parameters
-        load, layer = LoadSignature(p).create(), Signal(p.layer)
-        m.d.sync += [load.valid.eq(self.load.valid), load.word.eq(self.load.word)]
+        load, word, layer = LoadSignature(p).create(), Signal(load_layout(p), reset_less=True), Signal(p.layer, reset_less=True)
+        m.d.sync += [load.valid.eq(self.load.valid), word.eq(self.load.word)]
+        m.d.comb += load.word.eq(word)
         with m.If(load.valid & (load.word.unit == Unit.LAYER)):
             m.d.sync += layer.eq(load.word.data)
 

@@ -37,7 +37,7 @@ class ScanShell(wiring.Component):
         """Build the two registers."""
         m = Module()
         m.submodules.array = self.array
-        shell_inputs, shell_outputs = Signal(len(self.inputs)), Signal(len(self.outputs))
+        shell_inputs, shell_outputs = Signal(len(self.inputs), reset_less=True), Signal(len(self.outputs), reset_less=True)
         m.d.sync += [
             shell_inputs.eq(Cat(self.scan_in, shell_inputs)),
             shell_outputs.eq(Cat(shell_outputs[-1], shell_outputs[:-1]) ^ self.outputs),
