@@ -1,4 +1,4 @@
-"""Synthesis, place and route: what an array takes of an FPGA and how fast it is there.
+"""Synthesis, place and route: what an array or a whole accelerator takes of an FPGA and how fast it is there.
 
 Amaranth writes RTLIL, the native Yosys of the ``pyosys`` wheel synthesises it, nextpnr (from the ``yowasp-nextpnr-*`` wheels) places and
 routes it. The result of each is kept by content: the design, the device, the versions of the tools and the seed.
@@ -27,9 +27,10 @@ from rtl.emit import rtlil_text, run_yosys
 from rtl.parameters import ArrayParameters
 from rtl.place import Netlist, PathPart, place_and_route
 from rtl.shell import PINS, ScanShell
+from rtl.top import Accelerator
 
 TOP = "shell"
-SCHEMA = 1
+SCHEMA = 2
 # Weights are loaded before they are read: without start values Yosys may use memories that have none (iCE40 UltraPlus).
 _PASSES = ("read_rtlil design.il", "delete t:$meminit_v2 r:MEMID=*weights %i", "{synthesis} -top {top} -json design.json")
 
@@ -38,7 +39,7 @@ _PASSES = ("read_rtlil design.il", "delete t:$meminit_v2 r:MEMID=*weights %i", "
 class Synthesis:
     """What a machine takes of a device.
 
-    ``used`` and ``available`` by resource; ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and
+    ``layers``: of the networks that the accelerator runs alone, 0 for the array only; ``used`` and ``available`` by resource; ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and
     ``critical_path``: of the placed and routed design, None and empty without; ``seconds``: of each stage when it was run;
     ``versions``: of the tools; ``netlist``: its folder; ``key``: content hash of everything that decides the result.
     """
@@ -46,6 +47,7 @@ class Synthesis:
     machine: str
     device: str
     pes: int
+    layers: int
     used: dict[str, int]
     available: dict[str, int]
     shell_registers: int
@@ -60,9 +62,17 @@ class Synthesis:
 
 
 def synthesise(
-    machine: Architecture, device_name: str, *, build_dir: Path, seed: int = 1, place: bool = True, progress: Progress = silent
+    machine: Architecture,
+    device_name: str,
+    *,
+    build_dir: Path,
+    layers: int = 0,
+    seed: int = 1,
+    place: bool = True,
+    progress: Progress = silent,
 ) -> Synthesis:
-    """Synthesise ``machine``'s array for a device and, with ``place``, place and route it; results are kept in ``build_dir``.
+    """Synthesise ``machine``'s array for a device and, with ``place``, place and route it; results are kept in ``build_dir``. With
+    ``layers`` the whole accelerator, for networks of up to as many layers.
 
     Raises :class:`QsimError` for an unknown device or a machine that does not fit it, :class:`MachineError` if the RTL does not have this
     machine, :class:`MissingExtra` without the tools.
@@ -70,7 +80,7 @@ def synthesise(
     device, build_dir = find_device(device_name, DEVICES), build_dir.resolve()
     place = place and bool(device.placer)
     _require_tools(device, place)
-    shell = ScanShell(BroadcastArray(ArrayParameters.of(machine)))
+    shell = _shell(machine, layers)
     design = rtlil_text(shell, TOP)
     versions = _versions(device, place)
     key = _hash(str(SCHEMA), design, repr(device), repr(versions), str(seed), *_PASSES)
@@ -85,6 +95,7 @@ def synthesise(
         machine=machine.name,
         device=device.name,
         pes=machine.array.pes,
+        layers=layers,
         used=_plain(used),
         available=_plain(device.available),
         shell_registers=shell.registers,
@@ -106,6 +117,14 @@ def synthesise(
         )
     write_text_atomically(report, json.dumps(cattrs.unstructure(result), indent=1))
     return result
+
+
+def _shell(machine: Architecture, layers: int) -> ScanShell:
+    parameters = ArrayParameters.of(machine, layers)
+    # The events are there to be observed in simulation.
+    if layers:
+        return ScanShell(Accelerator(parameters), "accelerator", ("events",))
+    return ScanShell(BroadcastArray(parameters), "array", ("events", "unload", "clear"))
 
 
 def _require_tools(device: Device, place: bool) -> None:

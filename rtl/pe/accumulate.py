@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.near import near
 from rtl.parameters import ArrayParameters
 from rtl.pe.entries import product_layout
 from rtl.shapes import saturated
@@ -102,8 +103,7 @@ class Accumulator(wiring.Component):
             sum_past.eq(sum_written),
         ]
 
-        clear = Place(Signal(), Signal(p.local_row, reset_less=True))
-        m.d.sync += [clear.valid.eq(self.drain), clear.row.eq(self.drain_row)]
+        clear = Place(near(m, self.drain, reset_less=False), near(m, self.drain_row))
         m.d.comb += [
             read_port.en.eq(self.i.valid | self.drain),
             read_port.addr.eq(Mux(self.drain, self.drain_row, row)),
