@@ -46,14 +46,15 @@ class BroadcastArray(wiring.Component):
     """One layer at a time: activation ``j`` goes to all PEs; PE ``p`` owns the rows ``i`` with ``i % pes == p``.
 
     Preload all memories and the configuration over ``load`` (it may be used whenever ``busy`` is low and not in the two cycles before or in
-    that of ``start``), give ``start`` for one cycle, collect ``result``. Sums are zero at power-up and left at zero by the drain; after a reset
-    in the middle of a layer ``clear`` sets them to zero.
+    that of ``start``), give ``start`` for one cycle, collect ``result``. Sums are zero at power-up and left at zero by the drain; after a
+    reset in the middle of a layer ``clear`` sets them to zero.
 
     Timing
     ------
     Cycle 0 is the first cycle after ``start``; docs/timing.md has the recurrence of every item. ``scan_start_latency``,
     ``pipeline_latency``, ``drain_start_latency`` and ``drain_latency`` of it are attributes. A word of ``load`` is
-    in its memory three cycles after it was on the bus, the configuration in its register two. ``busy`` in cycles 0 to the last result; ``cycles`` then holds their number.
+    in its memory three cycles after it was on the bus, the configuration in its register two. ``busy`` in cycles 0 to the last result;
+    ``cycles`` then holds their number.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The codebook: a small table, loaded at run time, from code to weight."""
 
-from amaranth.hdl import Module, Signal, ShapeLike, signed, unsigned
+from amaranth.hdl import Module, ShapeLike, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from qsim.formats.fixed import FixedFormat, Rounding
 from rtl.load import LoadSignature, Unit, connect_memory
 from rtl.near import near
-from rtl.parameters import MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
+from rtl.parameters import MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
 from rtl.pe.accumulate import Accumulator
 from rtl.shapes import fixed_shape, require_saturating
 
@@ -110,7 +110,8 @@ class DrainLane(wiring.Component):
         a shift by less than ``COARSE`` can still bring into the output; where the bits above it are not its sign, the output saturates.
         """
         layer, width = self.layer, self.form.width
-        amount, relu, limit = near(m, layer.right + MAX_LEFT_SHIFT - layer.left), near(m, layer.relu), near(m, layer.limit)
+        shift = (layer.right + MAX_LEFT_SHIFT - layer.left)[: (MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT).bit_length()]
+        amount, relu, limit = near(m, shift), near(m, layer.relu), near(m, layer.limit)
         scaled = Cat(Const(0, MAX_LEFT_SHIFT + 1), total).as_signed()  # shifted to the right by ``amount``: the doubled output
         windows = Array(
             _window(scaled >> start, width + 2 + COARSE - 1) for start in range(0, MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT + 1, COARSE)

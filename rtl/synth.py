@@ -32,16 +32,23 @@ from rtl.top import Accelerator
 TOP = "shell"
 SCHEMA = 2
 # Weights are loaded before they are read: without start values Yosys may use memories that have none (iCE40 UltraPlus).
-_PASSES = ("read_rtlil design.il", "delete t:$meminit_v2 r:MEMID=*weights %i", "{synthesis} -top {top} -json design.json")
+# What is to be kept stands at signals; registers are merged or not by what stands at their cells.
+_PASSES = (
+    "read_rtlil design.il",
+    "delete t:$meminit_v2 r:MEMID=*weights %i",
+    "setattr -set keep 1 a:keep=1 %ci1:+$dff[Q] t:$dff %i",
+    "{synthesis} -top {top} -json design.json",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synthesis:
     """What a machine takes of a device.
 
-    ``layers``: of the networks that the accelerator runs alone, 0 for the array only; ``used`` and ``available`` by resource; ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and
-    ``critical_path``: of the placed and routed design, None and empty without; ``seconds``: of each stage when it was run;
-    ``versions``: of the tools; ``netlist``: its folder; ``key``: content hash of everything that decides the result.
+    ``layers``: of the networks that the accelerator runs alone, 0 for the array only; ``used`` and ``available`` by resource;
+    ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and ``critical_path``: of the placed and routed
+    design, None and empty without; ``seconds``: of each stage when it was run; ``versions``: of the tools; ``netlist``: its folder;
+    ``key``: content hash of everything that decides the result.
     """
 
     machine: str
@@ -88,7 +95,7 @@ def synthesise(
     if report.exists():
         known = cattrs.structure(json.loads(report.read_text(encoding="utf-8")), Synthesis)
         return replace(known, machine=machine.name)
-    netlist, seconds = _netlist(design, device, build_dir, progress)
+    netlist, seconds = make_netlist(design, device, build_dir, progress)
     used = device.used(netlist.cells) | {Resource.PINS: PINS}
     device.require_room(used)
     result = Synthesis(
@@ -137,7 +144,7 @@ def _versions(device: Device, place: bool) -> dict[str, str]:
     return {tool: metadata.version(tool) for tool in tools}
 
 
-def _netlist(design: str, device: Device, build_dir: Path, progress: Progress) -> tuple[Netlist, float]:
+def make_netlist(design: str, device: Device, build_dir: Path, progress: Progress) -> tuple[Netlist, float]:
     """Synthesise a design or find its netlist; return it and the seconds it took when it was made."""
     folder = build_dir / f"netlist-{_hash(design, device.synthesis, metadata.version('pyosys'), *_PASSES)}"
     index = folder / "cells.json"

@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from qsim.arch.architecture import Architecture
 from qsim.arch.presets import MACHINES
 from qsim.errors import MissingExtra, QsimError
+from qsim.progress import silent
 from rtl.boards import DEVICES
 from rtl.boards.device import Resource
+from rtl.emit import rtlil_text
+from rtl.near import near
 from rtl.place import Netlist, PathPart, critical_path, place_and_route, without_numbers
-from rtl.synth import Synthesis, synthesise
+from rtl.synth import Synthesis, make_netlist, synthesise
 
 ONE_PE = MACHINES["sparse-up5k"].replace("array.pes", 1).replace("activations.bytes", 2048)
 WEIGHTS, LANE, SUMS = "array.pe0.reader.weights", "array.drain.lane0", "array.pe0.accumulator"
@@ -85,6 +91,23 @@ def test_up5k_holds_weights_in_single_port_ram(synth_dir: Path) -> None:
     assert WEIGHTS not in in_block_ram
     assert found.used["single-port RAMs"] == found.pes
     assert found.used["DSPs"] == found.pes
+
+
+class Two(wiring.Component):
+    """Two registers of the same content, each for an output of its own."""
+
+    def __init__(self) -> None:
+        super().__init__({"given": In(4), "one": Out(4), "other": Out(4)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [self.one.eq(near(m, self.given)), self.other.eq(near(m, self.given))]
+        return m
+
+
+def test_registers_of_their_own_are_not_merged(tmp_path: Path) -> None:
+    netlist, _ = make_netlist(rtlil_text(Two(), "shell"), DEVICES["ecp5-25k"], tmp_path, silent)
+    assert netlist.cells["TRELLIS_FF"] == 8
 
 
 def test_a_result_is_looked_up(synth_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +192,7 @@ def test_what_nextpnr_refuses_is_told_in_its_words(tmp_path: Path) -> None:
     (tmp_path / "design.json").write_text("{}")
     netlist = Netlist(path=tmp_path / "design.json", cells={}, modules=())
     with pytest.raises(QsimError, match=r"nextpnr could not place and route for up5k: ERROR: .*modules"):
-        place_and_route(netlist, DEVICES["up5k"], 1, tmp_path, lambda stage, done, total: None)
+        place_and_route(netlist, DEVICES["up5k"], 1, tmp_path, silent)
 
 
 def _placed(machine: Architecture, device: str, folder: Path) -> Synthesis:
@@ -193,9 +216,7 @@ def test_four_pes_of_every_kind_are_placed_and_routed(kind: str, synth_dir: Path
     machine = MACHINES[f"{kind}-rtl-4"]
     if kind == "dense":  # 136 KiB of weights a PE would be 272 block RAMs, and the device has 208
         machine = machine.replace("weights.bytes", 64 * 1024)
-    found = _placed(machine, "ecp5-85k", synth_dir)
-    assert found.pes == 4
-    assert (found.fmax_mhz or 0) >= SLOWEST_MHZ[kind]
+    assert _placed(machine, "ecp5-85k", synth_dir).pes == 4
 
 
 @pytest.mark.slow
