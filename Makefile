@@ -6,10 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    ?= out
+WORKERS ?= 2
 # One OpenMP thread: two of them on a busy machine spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports format bench synth train test-slow test-rtl-full coverage clean formal
+.PHONY: help setup demo test check lint types imports format bench synth train mutate test-slow test-rtl-full coverage clean formal
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,14 +35,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the main job on real data: compress, simulate, price, verify in RTL, report
 	@$(BIN)/qsim demo --out $(OUT)/demo
 
-test: $(READY) ## all tests
-	$(BIN)/python -m pytest -m "not slow"
+# A file's tests stay in one process: they share the model that the first of them builds.
+test: $(READY) ## all tests, in WORKERS processes
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: $(READY) ## the longer checks
 	$(BIN)/python -m pytest -m slow
 
-test-rtl-full: $(READY) ## whole MNIST through the RTL, every PE on whole networks (DIGITS=10000; minutes)
-	QSIM_DIGITS=$(or $(DIGITS),10000) $(BIN)/python -m pytest -m slow --log-cli-level=INFO tests/rtl/test_full.py
+test-rtl-full: $(READY) ## whole MNIST through the RTL of every PE (DIGITS=10000, EVENT_DIGITS=1000 of them with SimPy; half an hour)
+	QSIM_DIGITS=$(or $(DIGITS),10000) QSIM_EVENT_DIGITS=$(or $(EVENT_DIGITS),1000) $(BIN)/python -m pytest -m slow --log-cli-level=INFO tests/rtl/test_full.py
 
 check: lint types imports coverage ## everything that reads the code, and the quick tests with coverage
 
@@ -75,8 +77,11 @@ synth: $(READY) ## synthesis, place and route of the larger arrays, with the fre
 train: $(READY) ## rebuild the shipped float checkpoint from its seed
 	$(BIN)/qsim train lenet-300-100 --out workloads/data/lenet_300_100.safetensors
 
-formal: $(READY) ## prove the stream components of the RTL (two minutes)
+formal: $(READY) ## prove the stream components and the sequencer of the RTL (minutes)
 	$(BIN)/python -m rtl.formal
+
+mutate: $(READY) ## plant bugs in the RTL, each of which a test must catch (ONLY=name: one of them)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m mutation --out $(OUT)/mutate.json $(if $(ONLY),--only "$(ONLY)")
 
 clean: ## remove everything that was made, the environment included
 	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -132,11 +132,11 @@ def _batch(
     for number in range(len(inputs)):
         for index, layer in enumerate(lowered):
             given = expected.inputs[index][number]
-            rtl = _of_rtl(run, number, index, layer)
+            rtl = counters_of_rtl(run, number, index, layer)
             place = f"input {start + number}, {layer.layer.node.name}"
-            found.compare("numba", place, rtl, _of_simulator(layer, given, simulators.fast(layer.program(given))))
+            found.compare("numba", place, rtl, counters_of_simulator(layer, given, simulators.fast(layer.program(given))))
             if number < event_inputs:
-                found.compare("SimPy", place, rtl, _of_simulator(layer, given, simulators.event(layer.program(given))))
+                found.compare("SimPy", place, rtl, counters_of_simulator(layer, given, simulators.event(layer.program(given))))
     return NetworkCheck(
         inputs=len(inputs),
         cycles=int(run.counters["cycles"].sum()),
@@ -187,7 +187,7 @@ class _Simulators:
         return self.known[key]
 
 
-def _of_rtl(run: NetworkRun, number: int, index: int, layer: LoweredLayer) -> dict[str, object]:
+def counters_of_rtl(run: NetworkRun, number: int, index: int, layer: LoweredLayer) -> dict[str, object]:
     """Return what the RTL's counters say of one layer of one input, with the action counts that follow from them."""
     counters = {name: values[number, index] for name, values in run.counters.items()}
     node = layer.layer.node
@@ -201,7 +201,7 @@ def _of_rtl(run: NetworkRun, number: int, index: int, layer: LoweredLayer) -> di
     return found | {COUNTS: layer_counts(totals, layer.machine)}
 
 
-def _of_simulator(layer: LoweredLayer, given: IntArray, simulated: Simulated) -> dict[str, object]:
+def counters_of_simulator(layer: LoweredLayer, given: IntArray, simulated: Simulated) -> dict[str, object]:
     """Return the same from a simulated layer."""
     result = layer.result(given, simulated)
     units = {time.unit: time for time in result.units}

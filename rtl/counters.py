@@ -1,6 +1,6 @@
 """Performance counters: what every unit did and why it waited, for the host and for the comparison with the simulators."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,7 +46,7 @@ class Counters(wiring.Component):
 
     Timing
     ------
-    What happens in cycle ``c`` is in ``values`` from ``c + 3`` on.
+    What happens in cycle ``c`` is in ``values`` from ``c + latency`` on; what happened in the cycle of ``clear`` or before is not.
 
     Parameters
     ----------
@@ -110,7 +110,10 @@ class Counters(wiring.Component):
         if p.streamed:
             loading = Signal()
             m.d.sync += [loading.eq(self.loading), self.values.loading.eq(self.values.loading + loading)]
-        with m.If(self.clear):
+        # As late as the events are, so that those of the cycles before are not counted after it.
+        clears = Signal(self.latency - 1)
+        m.d.sync += clears.eq(Cat(self.clear, clears))
+        with m.If(clears[-1]):
             m.d.sync += self.values.eq(0)
         return m
 

@@ -17,7 +17,7 @@ from rtl.weight_port import WORD, WeightPort
 class Accelerator(wiring.Component):
     """Runs the layers of a descriptor list: input stream, layer after layer between the halves of the activation memory, output stream.
 
-    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``busy`` is low, give ``start``, send the input, take the
+    Load weights, pointers, biases, codebooks and descriptors over ``load`` while ``ready``, give ``start``, send the input, take the
     output. The same network then runs again with the next ``start``.
 
     Timing
@@ -130,7 +130,8 @@ class Accelerator(wiring.Component):
             sequencer.output.done.eq(reader.done),
             counters.clear.eq(self.start & self.ready),
             counters.running.eq(self.busy),
-            counters.busy.eq(array.busy & self.busy),
+            # Clearing after an error is no layer.
+            counters.busy.eq(array.busy & self.busy & (sequencer.error == ErrorCode.NONE)),
             counters.events.eq(array.events),
         ]
         self._status(m, reader, counters)
@@ -155,15 +156,16 @@ class Accelerator(wiring.Component):
     def _status(self, m: Module, reader: OutputReader, counters: Counters) -> None:
         """Drive what the host sees."""
         sequencer, aborted, abort_done = self.sequencer, Signal(), Signal()
-        with m.If(self.abort):
-            m.d.sync += aborted.eq(self.busy | aborted)
+        cut = self.abort & self.busy
+        with m.If(cut):
+            m.d.sync += aborted.eq(1)
         with m.Elif(self.start & self.ready):
             m.d.sync += aborted.eq(0)
-        m.d.sync += abort_done.eq(self.abort & self.busy)
+        m.d.sync += abort_done.eq(cut)
         m.d.comb += [
             self.ready.eq(sequencer.ready),
             self.busy.eq(sequencer.busy),
-            self.done.eq(sequencer.done | abort_done),
+            self.done.eq((sequencer.done & ~cut) | abort_done),
             self.layer_done.eq(sequencer.layer_done),
             self.layer.eq(sequencer.layer),
             self.error.eq(Mux(aborted, ErrorCode.ABORTED, sequencer.error)),

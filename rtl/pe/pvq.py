@@ -45,10 +45,10 @@ class PyramidMac(Element):
         self.connect_sums(m, self.accumulator)
         connect(m, flipped(self.load), reader.load)
         connect(m, entries.o, steps.i)
-        connect(m, steps.o, self.accumulator.i)
+        m.d.comb += [self.accumulator.i.valid.eq(steps.o.valid & steps.adds), self.accumulator.i.payload.eq(steps.o.payload)]
 
         column = self.fetch.o
-        counting, left = Signal(), Signal(self.parameters.column_cycles)
+        counting, left = Signal(), Signal(self.parameters.column_cycles, reset_less=True)
         issue, leave = Signal(), Signal()
         m.d.comb += [
             leave.eq(counting & (left == 1)),

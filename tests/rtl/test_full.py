@@ -1,4 +1,4 @@
-"""Asks whether the whole test set through whole networks, on every PE, gives the reference's bits and the simulators' counts: the long check.
+"""Asks whether the whole test set through whole networks, on every PE, gives the right bits and counts: the long check.
 
 The files are those of the recipes as they come with qsim. ``QSIM_DIGITS``: how many digits; ``QSIM_EVENT_DIGITS``: for how many of them
 SimPy is asked as well as numba, which takes 0.1 s a digit.

@@ -1,0 +1,176 @@
+"""The accelerator behind AXI, driven by the models of cocotbext-axi. Runs inside the simulator."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import ClockCycles, RisingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
+from tests.rtl.hosts import MOMENTS, PERIOD, VECTORS
+
+# Offsets and bits are written out: a mistake in the table must not repeat itself here.
+CONTROL, STATUS, TIMEOUT, IRQ_ENABLE, IRQ_STATUS, BEST, FINISHED = 0x40, 0x44, 0x48, 0x4C, 0x50, 0x54, 0x58
+LOAD_TARGET, LOAD_ADDRESS, LOAD_DATA = 0x60, 0x64, 0x68
+COUNTERS, COUNTERS_PITCH = 0x1000, 0x80
+START, ABORT, RESET = 1, 2, 4
+OKAY, SLVERR, DECERR = 0, 2, 3
+
+
+def words_of(words: list[int]) -> Iterator[tuple[int, int, list[int]]]:
+    """Yield target, first address and data of words of the load bus that follow each other."""
+    parts = [
+        (VECTORS.field(word, "unit"), VECTORS.field(word, "pe"), VECTORS.field(word, "address"), VECTORS.field(word, "data"))
+        for word in words
+    ]
+    for _, group in groupby(enumerate(parts), lambda each: (*each[1][:2], each[1][2] - each[0])):
+        unit, pe, address, _ = (given := [part for _, part in group])[0]
+        length = max(1, *(-(-part[3].bit_length() // 32) for part in given))
+        yield unit | length << 8 | pe << 16, address, [(part[3] >> (32 * at)) & 0xFFFFFFFF for part in given for at in range(length)]
+
+
+@dataclass
+class AxiHost:
+    """Registers over AXI4-Lite, rows over AXI4-Stream."""
+
+    dut: HierarchyObject
+    lite: AxiLiteMaster
+    source: AxiStreamSource
+    weights: AxiStreamSource
+    sink: AxiStreamSink
+    name: str = "plain"
+    moments: tuple[str, ...] = MOMENTS
+
+    @classmethod
+    async def of(cls, dut: HierarchyObject, pace: int | None = None) -> "AxiHost":
+        """Reset; with a ``pace`` every channel pauses at random."""
+        reset = {"reset": dut.aresetn, "reset_active_level": False}
+        dut.aresetn.value = 0
+        host = cls(
+            dut,
+            AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.aclk, **reset),
+            AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **reset),
+            AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_weights"), dut.aclk, **reset),
+            AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset),
+        )
+        if pace is not None:
+            host.name = f"pace {pace}"
+            write, read = host.lite.write_if, host.lite.read_if
+            channels = (
+                write.aw_channel,
+                write.w_channel,
+                write.b_channel,
+                read.ar_channel,
+                read.r_channel,
+                host.source,
+                host.sink,
+                host.weights,
+            )
+            for number, channel in enumerate(channels):
+                channel.set_pause_generator(_pauses(np.random.default_rng((pace, number))))
+        Clock(dut.aclk, PERIOD, "ns").start()
+        await host.reset()
+        for name in ("s_axi_b", "s_axi_r", "m_axis_t"):
+            cocotb.start_soon(_stays(dut, name))
+        return host
+
+    async def reset(self) -> None:
+        """Pull the reset, then wait until the accelerator is ready."""
+        self.dut.aresetn.value = 0
+        await ClockCycles(self.dut.aclk, 3)
+        self.dut.aresetn.value = 1
+        await RisingEdge(self.dut.aclk)
+        await self.until_ready()
+
+    async def write(self, address: int, value: int, answer: int = OKAY) -> None:
+        got = await self.lite.write(address, value.to_bytes(4, "little"))
+        assert got.resp == answer, f"write to {address:#x}: {got.resp}"
+
+    async def read(self, address: int, answer: int = OKAY) -> int:
+        got = await self.lite.read(address, 4)
+        assert got.resp == answer, f"read of {address:#x}: {got.resp}"
+        return int.from_bytes(got.data, "little")
+
+    async def until_ready(self) -> None:
+        while not await self.read(STATUS) & 1:
+            pass
+
+    async def load(self, words: list[int]) -> None:
+        await self.until_ready()
+        for target, address, data in words_of(words):
+            await self.write(LOAD_TARGET, target)
+            await self.write(LOAD_ADDRESS, address)
+            for part in data:
+                await self.write(LOAD_DATA, part)
+
+    async def start(self) -> None:
+        await self.until_ready()
+        await self.write(CONTROL, START)
+
+    async def abort(self) -> None:
+        await self.write(CONTROL, ABORT)
+
+    async def set_timeout(self, cycles: int) -> None:
+        await self.write(TIMEOUT, cycles)
+
+    async def send(self, rows: list[int]) -> None:
+        size = -(-VECTORS.row_bits // 8)
+        await self.source.send(AxiStreamFrame(b"".join(row.to_bytes(size, "little") for row in rows)))
+
+    async def send_weights(self, packets: list[list[int]]) -> None:
+        for packet in packets:
+            await self.weights.send(AxiStreamFrame(b"".join(word.to_bytes(4, "little") for word in packet)))
+
+    async def receive(self) -> list[int]:
+        frame = await self.sink.recv(compact=False)
+        size = -(-VECTORS.row_bits // 8)
+        data = bytes(frame.tdata)
+        return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
+
+    async def ended(self) -> tuple[int, int]:
+        while not (status := await self.read(STATUS)) & 4:
+            pass
+        return (status >> 8) & 15, status >> 16
+
+    async def best(self) -> int:
+        return await self.read(BEST)
+
+    async def counters(self) -> list[list[int]]:
+        layers = range(await self.read(FINISHED))
+        return [[await self.read(COUNTERS + COUNTERS_PITCH * layer + 4 * at) for at in range(VECTORS.counters)] for layer in layers]
+
+    async def until(self, moment: str) -> None:
+        kind, _, layer = moment.partition(" ")
+        if kind == "output":
+            self.sink.pause = True
+            while not self.dut.m_axis_tvalid.value:
+                await RisingEdge(self.dut.aclk)
+        elif kind == "layer":
+            wanted = 2 | int(layer) << 16
+            while (await self.read(STATUS)) & 0xFFFF0002 != wanted:
+                pass
+        else:
+            await ClockCycles(self.dut.aclk, 100)
+        self.sink.pause = False
+
+
+def _pauses(rng: np.random.Generator) -> Iterator[bool]:
+    while True:
+        yield bool(rng.integers(2))
+
+
+async def _stays(dut: HierarchyObject, channel: str) -> None:
+    """Require that what a channel offers stays until it is taken."""
+    names = {"s_axi_b": ("resp",), "s_axi_r": ("resp", "data"), "m_axis_t": ("data", "last")}[channel]
+    held: list[int] | None = None
+    while True:
+        await RisingEdge(dut.aclk)
+        valid, ready = getattr(dut, f"{channel}valid").value, getattr(dut, f"{channel}ready").value
+        now = [int(getattr(dut, channel + name).value) for name in names]
+        if held is not None and dut.aresetn.value:
+            assert valid and now == held, f"{channel} changed before it was taken"
+        held = now if valid and not ready and dut.aresetn.value else None

@@ -1,0 +1,122 @@
+# amaranth: UnusedElaboratable=no
+"""Asks whether the accelerator runs small networks of every PE alone: outputs, best and every counter, at any pace of input and output."""
+
+import numpy as np
+import pytest
+
+from qsim.results import LayerResult
+from qsim.sim import fast
+from qsim.sim.lower import lower
+from rtl.sequencer import ErrorCode, Sequencer
+from tests.rtl.simulated import LIMIT, Host, Network, Run, differences, small_network
+
+KINDS = ("sparse", "dense", "codebook", "pvq")
+INPUTS = 3
+
+
+class Ran:
+    """A network and what the accelerator made of each input, one run right after the other."""
+
+    def __init__(self, kind: str) -> None:
+        self.network = small_network(kind, INPUTS)
+        self.runs: list[Run] = []
+        self.network.simulate(self._bench)
+
+    async def _bench(self, host: Host) -> None:
+        for number in range(INPUTS):
+            self.runs.append(await host.run(self.network.rows(number)))
+
+    def simulated(self, number: int) -> list[LayerResult]:
+        """What the fast engine says of each layer with input ``number``."""
+        found = []
+        for layer, values in zip(self.network.layers, self.network.values, strict=False):
+            lowered = lower(layer, self.network.machine)
+            found.append(lowered.result(values[number], fast.simulate(lowered.program(values[number]))))
+        return found
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def ran(request: pytest.FixtureRequest) -> Ran:
+    return Ran(request.param)
+
+
+def check_outputs(network: Network, number: int, run: Run) -> None:
+    """Compare with the definition; what is behind the outputs in the last row is zero."""
+    outputs = network.values[-1][number]
+    rest = -len(outputs) % network.parameters.row_width
+    assert run.error is ErrorCode.NONE
+    assert run.outputs == outputs.tolist() + [0] * rest
+    assert run.best == int(np.argmax(outputs))
+
+
+def test_outputs_are_those_of_the_definition(ran: Ran) -> None:
+    for number, run in enumerate(ran.runs):
+        check_outputs(ran.network, number, run)
+
+
+def test_counters_are_those_of_the_engine(ran: Ran) -> None:
+    p = ran.network.parameters
+    for number, run in enumerate(ran.runs):
+        for found, want, layer in zip(differences(run.counters), ran.simulated(number), ran.network.layers, strict=True):
+            units = {unit.unit: unit for unit in want.units}
+            counts = {(count.access.unit, count.access.action): count.count for count in want.counts}
+            stalls = [sum(units[f"pe.{pe}"].stalled.values()) for pe in range(p.pes)]
+            assert found["cycles"] == want.cycles
+            assert found["scan_busy"] == units["scan"].busy
+            assert found["scan_queue_full"] == sum(units["scan"].stalled.values())
+            assert found["drain_busy"] == units["drain"].busy
+            assert found["items"] == want.events["columns"]
+            assert found["entries"] == want.events["entries"]
+            assert found["fillers"] == want.events["filler_entries"]
+            assert found["activation_reads"] == counts["activations", "sram_read"]
+            assert found["weight_reads"] == counts["weights", "sram_read"]
+            assert found["pointer_reads"] == counts.get(("pointers", "sram_read"), 0)
+            assert found["additions"] == counts["mac", "int_add"]
+            assert found["results"] == -(-layer.node.outputs // p.pes)
+            assert found["pe_busy"].tolist() == [units[f"pe.{pe}"].busy for pe in range(p.pes)]
+            assert found["pe_starved"].tolist() == stalls
+
+
+def test_the_network_reaches_what_it_is_for(ran: Ran) -> None:
+    """Clipped, rectified and largest values, fillers, full queues, items that make PEs wait."""
+    totals = ran.runs[-1].counters[-1]
+    first, second, last = ran.network.values[1:]
+    assert np.any(first == 0) and np.any(second > 0) and np.any(last < 0)
+    if ran.network.parameters.has_codebook:
+        assert np.any(second == LIMIT) and np.any((second > 0) & (second < LIMIT))
+    if ran.network.parameters.has_gaps:
+        assert totals["fillers"] and totals["scan_queue_full"] and all(totals["pe_starved"])
+
+
+def test_setup_is_what_the_sequencer_promises(ran: Ran) -> None:
+    p = ran.network.parameters
+    sequencer, rows = Sequencer(p), len(ran.network.rows(0))
+    # The counters are read when those of the layer have settled: 2 of the cycles behind it have been counted then.
+    between = sequencer.setup_latency + sequencer.settle + 1
+    for run in ran.runs:
+        assert [int(each["setup"]) for each in differences(run.counters)] == [sequencer.setup_latency + rows + 2, between, between]
+
+
+@pytest.mark.parametrize(("idle", "pressure"), [(True, False), (False, True), (True, True)])
+def test_any_pace_gives_the_same(idle: bool, pressure: bool) -> None:
+    network = small_network("sparse")
+    driver, monitor = np.random.default_rng(1).spawn(2)
+
+    async def bench(host: Host) -> None:
+        for number in range(INPUTS):
+            run = await host.run(network.rows(number), idle=driver if idle else None, pressure=monitor if pressure else None)
+            check_outputs(network, number, run)
+
+    network.simulate(bench)
+
+
+def test_words_on_the_load_bus_are_ignored_during_a_run() -> None:
+    """Every word of the network, of another one, while the first is busy: nothing of it is taken."""
+    network = small_network("sparse")
+    wrong = [word ^ 1 << (word.bit_length() - 1) for word in network.words]
+
+    async def bench(host: Host) -> None:
+        check_outputs(network, 0, await host.run(network.rows(0), meanwhile=wrong))
+        check_outputs(network, 1, await host.run(network.rows(1)))
+
+    network.simulate(bench)
