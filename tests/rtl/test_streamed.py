@@ -48,21 +48,24 @@ def model() -> CompressedModel:
     return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
 
 
-def most_cycles(image: StreamImage, entries: int, p: ArrayParameters) -> int:
-    """The bound in the docstrings of the port and the loader; ``entries``: stored in all PEs, of which the file's are left away twice."""
+def most_cycles(image: StreamImage, fillers: int, p: ArrayParameters) -> int:
+    """The bound in the docstrings of the port and the loader; ``fillers``: of all PEs."""
     symbols = len(image.codes.symbols) + len(image.gaps.symbols)
-    loading = image.columns * (p.pes + 1) + 2 * p.pes + image.count + entries + EntryLoader.latency
+    loading = image.columns * (p.pes + 1) + 2 * p.pes + image.count + fillers + EntryLoader.latency
     return len(image.packet()) + symbols + loading + WeightPort.latency
 
 
 def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) -> None:
     """Weight and pointer memories that only hold the largest layer."""
-    machine = PRESETS["sparse-rtl-4"].replace("weights.bytes", 6144).replace("pointers.bytes", 2048)
+    fewer_weights = PRESETS["sparse-rtl-4"].replace("weights.bytes", 5376)
+    machine = fewer_weights.replace("pointers.bytes", 2048)
     images = load_test().images[:3].astype(np.int64)
     expected = infer(model, images)
     jobs = [array_job(layer, machine, given) for layer, given in zip(model.layers, expected.inputs, strict=True)]
-    with pytest.raises(UnsupportedProgram, match="weights of a PE must be at most 6144"):
-        run_network(machine, jobs, images, build_dir)
+    with pytest.raises(UnsupportedProgram, match="weights of a PE must be at most 5376"):
+        run_network(fewer_weights, jobs, images, build_dir)
+    with pytest.raises(UnsupportedProgram, match="pointers of a PE must be at most 1024"):
+        run_network(PRESETS["sparse-rtl-4"].replace("pointers.bytes", 2048), jobs, images, build_dir)
     run = run_network(machine, jobs, images, build_dir, streams=model.encoded_layers)
     np.testing.assert_array_equal(run.logits, expected.logits)
     np.testing.assert_array_equal(run.best, expected.classes)
