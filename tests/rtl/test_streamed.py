@@ -9,27 +9,29 @@ import numpy as np
 import pytest
 
 from qsim.arch.presets import MACHINES as PRESETS
+from qsim.build import build
 from qsim.compress.pipeline import compress
 from qsim.compress.recipe import parse_recipe
 from qsim.errors import MachineError, UnsupportedProgram
 from qsim.formats.coding import encode_form
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import CompressedModel, QuantisedLayer
+from qsim.progress import silent
 from qsim.sim import fast
 from qsim.sim.lower import lower
 from qsim.sim.semantics import infer, run_layer
 from qsim.verify import array_job
 from rtl.emit import emit
 from rtl.image import ImagePacker
-from rtl.loader import EntryLoader, StreamLimits
+from rtl.loader import StreamLimits
 from rtl.network import run_network
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode
 from rtl.stream_image import StreamImage
 from rtl.toolchain import build_model, run_bench
 from rtl.top import Accelerator
-from rtl.weight_port import WeightPort
 from tests.rtl.cases import Maker, coded_layer
+from tests.rtl.port_simulation import image_of, most_cycles, preloaded, streamed
 from tests.rtl.test_network import QUANTISE
 from workloads.lenet_300_100 import WORKLOAD
 from workloads.mnist import load_mnist, load_test
@@ -46,13 +48,6 @@ TOP = "streamed"
 def model() -> CompressedModel:
     recipe = parse_recipe(f'name = "no retraining"\n{QUANTISE["sparse"]}\n[finetune]\nepochs = 0\n[encode]\nby_column = true\n')
     return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
-
-
-def most_cycles(image: StreamImage, fillers: int, p: ArrayParameters) -> int:
-    """The bound in the docstrings of the port and the loader; ``fillers``: of all PEs."""
-    symbols = len(image.codes.symbols) + len(image.gaps.symbols)
-    loading = image.columns * (p.pes + 1) + 2 * p.pes + image.count + fillers + EntryLoader.latency
-    return len(image.packet()) + symbols + loading + WeightPort.latency
 
 
 def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) -> None:
@@ -77,10 +72,24 @@ def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) 
     loading = run.counters["loading"]
     assert np.all(loading == loading[0])
     for number, (job, stored) in enumerate(zip(jobs, model.encoded_layers, strict=True)):
-        image = StreamImage.of(stored, job.rows, job.pointers.shape[1] - 1, StreamLimits(code_bits=p.code_bits))
-        fillers = int((job.codes == 0).sum())
-        assert image.count <= loading[0, number] <= most_cycles(image, fillers, p)
+        image = image_of(job, stored, p)
+        assert image.count <= loading[0, number] <= most_cycles(image, job, p)
     assert np.all(run.counters["setup"] > loading)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "machine"), [("smallest", "sparse-rtl-8"), ("deep-compression", "sparse-6b-rtl-8")])
+def test_every_layer_of_the_recipes_files(recipe: str, machine: str, files_dir: Path) -> None:
+    """Word for word what the host would write, from the bytes of the file encoded by column."""
+    model = CompressedModel.load(build("lenet-300-100", recipe, cache=files_dir, progress=silent).path)
+    p = ArrayParameters.of(PRESETS[machine], layers=3, streamed=True)
+    stored = replace(model, options=replace(model.options, by_column=True)).encoded_layers
+    for layer, encoded in zip(model.layers, stored, strict=True):
+        job = array_job(layer, PRESETS[machine], np.zeros((1, layer.node.inputs), dtype=np.int64))
+        image = image_of(job, encoded, p)
+        words, cycles = streamed(image, p)
+        assert words == preloaded(job, ArrayParameters.of(PRESETS[machine]))
+        assert cycles <= most_cycles(image, job, p)
 
 
 class Small:
