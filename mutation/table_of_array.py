@@ -1,7 +1,7 @@
 """Bugs in the drain, the activation memory, the counters, and what joins the array."""
 
 from mutation.mutant import Mutation
-from mutation.tests_of import COUNTERS, LATENCIES, PVQ, SPARSE, STORED, unit
+from mutation.tests_of import COUNTERS, LANE, LATENCIES, PVQ, SPARSE, STORED, unit
 
 OF_ARRAY = (
     Mutation(
@@ -10,7 +10,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="int(self.form.rounding is Rounding.HALF_UP)",
         new="0",
-        tests=SPARSE,
+        tests=(LANE,),
     ),
     Mutation(
         name="bias shift off by one",
@@ -18,7 +18,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="bias << layer.bias_shift",
         new="bias << (layer.bias_shift + 1)",
-        tests=SPARSE,
+        tests=(LANE,),
     ),
     Mutation(
         name="scale of another row",
@@ -42,7 +42,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="below = overflows | ~above.all()",
         new="below = overflows",
-        tests=(*SPARSE, *unit("lane")),
+        tests=(LANE,),
     ),
     Mutation(
         name="no saturation far above",
@@ -50,7 +50,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="beyond = overflows | (doubled >",
         new="beyond = (doubled >",
-        tests=(*SPARSE, *unit("lane")),
+        tests=(LANE,),
     ),
     Mutation(
         name="limit one too high",
@@ -58,7 +58,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="(layer.limit << 1) | (1 - half_up)",
         new="(layer.limit << 1) | 1",
-        tests=(*SPARSE, *unit("lane")),
+        tests=(LANE,),
     ),
     Mutation(
         name="clip to the largest",
@@ -66,7 +66,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="Mux(beyond, layer.limit, rounded)",
         new="Mux(beyond, (1 << (width - 1)) - 1, rounded)",
-        tests=SPARSE,
+        tests=(LANE,),
     ),
     Mutation(
         name="relu ignored",
@@ -74,7 +74,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="Mux(layer.relu, 0, ",
         new="Mux(0, 0, ",
-        tests=SPARSE,
+        tests=(LANE,),
     ),
     Mutation(
         name="coarse shift off",
@@ -82,7 +82,7 @@ OF_ARRAY = (
         file="rtl/drain.py",
         old="windows[amount >> exact_log2(COARSE)]",
         new="windows[(amount + 1) >> exact_log2(COARSE)]",
-        tests=(*SPARSE, *unit("lane")),
+        tests=(LANE,),
     ),
     Mutation(
         name="row base ignored",

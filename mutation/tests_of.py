@@ -9,6 +9,8 @@ COUNTERS = f"{_TOP}_units.py::test_counters_add_up_what_happened_since_the_clear
 BEST = f"{_TOP}_units.py::test_the_best_output_is_the_first_of_the_largest"
 STORED = f"{_TOP}_units.py::test_what_is_stored_is_read_by_the_next_layer"
 
+LANE = f"{_TOP}_lane.py::test_every_sum[half_up]"
+
 FLAWS = f"{_TOP}_errors.py::test_flaws_of_descriptors_are_told_and_do_no_harm"
 LAST_PLACES = f"{_TOP}_errors.py::test_the_last_places_of_the_memories_may_be_used"
 LAST_WEIGHTS = f"{_TOP}_errors.py::test_weights_beyond_the_memory_are_refused"

@@ -1,8 +1,10 @@
 """Writing files whole or not at all, and reading TOML that a stranger wrote."""
 
 import os
+import shutil
 import tempfile
 import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,42 @@ def _umask() -> int:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_folder_atomically(path: Path, files: Mapping[str, bytes], may_replace: Collection[str] = ()) -> None:
+    """Write a folder with ``files`` by name, whole or not at all; those that begin with ``#!`` may be executed.
+
+    A folder that is there is replaced if it is empty or holds nothing but entries named in ``may_replace``. Missing parent folders are
+    made. Raises :class:`QsimError` for a folder with anything else and where it cannot be written; what was there then stays.
+    """
+    if path.exists() and not path.is_dir():
+        raise QsimError(path=str(path), rule="a folder", value="a file")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in may_replace) if path.exists() else []
+    if others:
+        raise QsimError(path=str(path), rule="a new or empty folder, or one that was written like this", value=f"one with {others[0]}")
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        _fill(temporary / "new", files)
+        if path.exists():
+            path.rename(temporary / "old")
+        (temporary / "new").rename(path)
+    except OSError as error:
+        if temporary is not None and (temporary / "old").exists():
+            (temporary / "old").rename(path)
+        raise QsimError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        if content.startswith(b"#!"):
+            (folder / name).chmod(0o777 & ~_umask())
 
 
 def parse_toml(text: str) -> dict[str, Any]:

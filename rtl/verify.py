@@ -70,9 +70,7 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
         vectors[f"words_{number}"] = packer.layer_words(job)
         vectors[f"inputs_{number}"] = np.stack([packer.activation_words(row) for row in job.activations])
         vectors[f"rows_{number}"] = -(-job.rows // parameters.pes)
-        # Even if no two PEs ever worked at once it would take less: a model that is still running then never ends.
-        entry_cycles = int(np.maximum(1, np.abs(job.codes)).sum()) if parameters.kind is PEKind.PVQ else len(job.codes)
-        vectors[f"limit_{number}"] = 1000 + 4 * (entry_cycles + job.pointers.size + job.rows)
+        vectors[f"limit_{number}"] = most_cycles(parameters, job)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"
@@ -80,6 +78,12 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
         run_bench(model, TOP, "rtl.bench.array_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
         with np.load(target) as results:
             return [_collect(parameters, job, number, results, record) for number, job in enumerate(jobs)]
+
+
+def most_cycles(parameters: ArrayParameters, job: ArrayJob) -> int:
+    """Return cycles in which ``job`` would end even if no two PEs ever worked at once: a model that is still running then never ends."""
+    entry_cycles = int(np.maximum(1, np.abs(job.codes)).sum()) if parameters.kind is PEKind.PVQ else len(job.codes)
+    return 1000 + 4 * (entry_cycles + job.pointers.size + job.rows)
 
 
 def _collect(parameters: ArrayParameters, job: ArrayJob, number: int, results: "np.lib.npyio.NpzFile", record: bool) -> ArrayRun:

@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "compare": "Put simulated runs side by side.",
     "report": "Write the HTML report, figures and data of simulated runs.",
     "verify": "Run real inputs through the RTL and compare bits and cycles.",
+    "rtl": "Write a machine as Verilog, with memory images, registers, C header and test bench.",
     "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
     "list": "List machines, technologies, recipes, workloads, quantizers.",

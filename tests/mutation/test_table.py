@@ -1,6 +1,7 @@
 """Asks whether every planted bug still fits the sources and names a test that exists, and whether a survivor would be told."""
 
 import ast
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from mutation import MUTATIONS
 from mutation.judge import Fate, Verdict, judge
 from mutation.mutant import ROOT, Mutation
 from mutation.report import markdown, record
+from mutation.reuse import known
 from mutation.runner import run_all
 from mutation.table_of_array import OF_ARRAY
 from mutation.table_of_elements import OF_ELEMENTS
@@ -121,3 +123,14 @@ def test_the_report_shows_who_caught_what_and_who_escaped() -> None:
     assert "| no least depth | A queue without a slot is accepted. | `rtl/stream.py` | `rtl/a.py::b` | `1 \\| 2` |" in text
     assert "| other | A queue without a slot is accepted. | `rtl/stream.py` | **survived** |  |" in text
     assert [each["fate"] for each in record([ONE, other], verdicts)["mutations"]] == ["killed", "survived"]
+
+
+def test_what_was_caught_is_known_until_something_changes(tmp_path: Path) -> None:
+    """Killed ones only, and only with the key of the same mutation, tests and RTL."""
+    path, (one, other, third) = tmp_path / "mutate.json", ALL[:3]
+    verdicts = {each.name: Verdict(name=each.name, fate=Fate.KILLED, killer="a", how="b", cpu_seconds=2.5) for each in (one, other, third)}
+    verdicts[other.name] = replace(verdicts[other.name], fate=Fate.SURVIVED)
+    path.write_text(json.dumps(record(ALL, verdicts)))
+    assert known(path, ALL) == {name: verdict for name, verdict in verdicts.items() if name != other.name}
+    assert known(path, [replace(one, bug="another"), third]) == {third.name: verdicts[third.name]}
+    assert known(tmp_path / "absent.json", ALL) == {}

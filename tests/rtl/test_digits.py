@@ -3,6 +3,7 @@
 The real network, pruned and quantised without retraining, at 8 PEs; the recipes' files and ten thousand digits: ``test_full``.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rtl.counters import OF_PES, TOTALS, Counters
 from rtl.network import run_network
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import Sequencer
+from tests.cli.conftest import Command
 from tests.rtl.test_network import compressed
 from workloads.mnist import load_test
 
@@ -58,3 +60,29 @@ def test_layers_that_do_not_follow_each_other_are_refused(build_dir: Path) -> No
     jobs = [array_job(layer, machine, given) for layer, given in zip(model.layers, inputs, strict=True)]
     with pytest.raises(UnsupportedProgram, match=r"layers\[1\].columns must be 300, not 100"):
         run_network(machine, [jobs[0], jobs[2]], images, build_dir)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--layers", "ip3"), "--layers must be absent with --whole, not 'ip3'"),
+        (("--wave", "x.vcd"), "--wave must be absent with --whole, not 'x.vcd'"),
+    ],
+)
+def test_the_command_refuses_parts_of_a_whole(
+    words: tuple[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compressed("sparse").save(tmp_path / "lenet.qsz")
+    code, _, err = Command(capsys)("verify", tmp_path / "lenet.qsz", "-m", "sparse-rtl-8", "--whole", *words)
+    assert (code, message in err.replace("\n", " ")) == (2, True), err
+
+
+def test_the_command_says_what_was_compared(tmp_path: Path, build_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compressed("sparse").save(tmp_path / "lenet.qsz")
+    words = ("verify", tmp_path / "lenet.qsz", "-m", "sparse-rtl-8", "--images", "0:20", "--whole", "--build", build_dir)
+    code, out, err = Command(capsys)(*words)
+    assert code == 0, err
+    assert "20 inputs" in out and "SimPy" in out and "action counts" in out
+    code, out, err = Command(capsys)(*words, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["agree"] and found["event_inputs"] == 10 and found["compared"]["cycles"] == 60, err
