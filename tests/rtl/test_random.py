@@ -1,0 +1,69 @@
+"""Asks whether RTL, SimPy, numba, numpy and PyTorch agree on machines and networks that nobody thought of.
+
+Hypothesis draws machines and, for each, networks of one to three layers with inputs. The accelerator runs them alone; compared are the
+cycle of every broadcast, pop, issue and leave, the account of every unit (busy, stalled by reason, idle), every counter, every action
+count, and every output. A difference is printed with a call of ``replay`` that runs it again.
+"""
+
+import itertools
+import logging
+from pathlib import Path
+
+import pytest
+
+from qsim.arch.architecture import PEKind
+from tests.rtl.agreement import Ran, run_draws
+from tests.rtl.draws import MachineDraw, drawn, machines, networks
+
+pytestmark = pytest.mark.rtl
+
+_log = logging.getLogger(__name__)
+KINDS = tuple(PEKind)
+# Building is the cost, so few and mostly small ones in the quick run: machines of each kind with at most so many PEs.
+QUICK = {3: 2, 12: 1}
+FULL = {2: 2, 6: 5, 16: 9}
+QUICK_NETWORKS, FULL_NETWORKS = 12, 32
+
+
+def machine_draws(shares: dict[int, int], number: int) -> list[MachineDraw]:
+    each = [drawn(machines(kind, most), count, number + most) for kind in KINDS for most, count in shares.items()]
+    return list(itertools.chain.from_iterable(each))
+
+
+QUICK_MACHINES = machine_draws(QUICK, 1)
+FULL_MACHINES = machine_draws(FULL, 1000)
+
+
+def names(draws: list[MachineDraw]) -> list[str]:
+    return [f"{number}: {draw.pes} {draw.kind}" for number, draw in enumerate(draws)]
+
+
+def layers_of(runs: list[Ran]) -> int:
+    return sum(len(ran.draw.layers) for ran in runs)
+
+
+def check(runs: list[Ran]) -> None:
+    found = list(itertools.chain.from_iterable(ran.differences() for ran in runs))
+    assert not found, f"{len(found)} differences; the first ones:\n" + "\n".join(found[:4])
+
+
+@pytest.mark.parametrize("of", QUICK_MACHINES, ids=names(QUICK_MACHINES))
+def test_everything_agrees(of: MachineDraw, build_dir: Path) -> None:
+    runs = run_draws(of, drawn(networks(of, inputs=2), QUICK_NETWORKS, 7), build_dir)
+    assert layers_of(runs) >= QUICK_NETWORKS
+    check(runs)
+
+
+def test_as_many_draws_as_promised() -> None:
+    """Pairs of a machine and a layer, a network having one at least: 100 in the quick run, 2,000 in the full run."""
+    assert len(set(QUICK_MACHINES)) * QUICK_NETWORKS >= 100
+    assert len(set(FULL_MACHINES)) * FULL_NETWORKS >= 2000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("of", FULL_MACHINES, ids=names(FULL_MACHINES))
+def test_everything_agrees_on_many(of: MachineDraw, build_dir: Path) -> None:
+    runs = run_draws(of, drawn(networks(of, inputs=2), FULL_NETWORKS, 7), build_dir)
+    _log.info("%s: %d layers on %d inputs each", of, layers_of(runs), 2)
+    check(runs)
