@@ -72,7 +72,9 @@ class Ran:
 
 def _of_layer(lowered: LoweredLayer, given: IntArray, record: LayerRecord, machine: Architecture) -> Iterator[str]:
     counted, seen = _of_counters(record, lowered, machine), _of_events(record, machine)
-    yield from (f"{name} is {counted[name]} in the counters, {value} in the events" for name, value in seen.items() if counted[name] != value)
+    yield from (
+        f"{name} is {counted[name]} in the counters, {value} in the events" for name, value in seen.items() if counted[name] != value
+    )
     for engine, simulate in ENGINES.items():
         simulated = simulate(lowered.program(given), timeline=True)
         for place in PLACES:
@@ -136,9 +138,7 @@ def run_draws(of: MachineDraw, draws: list[NetworkDraw], build_dir: Path) -> lis
     models = [model_of(of, draw) for draw in draws]
     inputs = [inputs_of(of, draw) for draw in draws]
     # A job carries the inputs of its layer; the accelerator only takes those of the network.
-    jobs = [
-        [array_job(layer, machine, np.zeros((1, layer.node.inputs), dtype=np.int64)) for layer in model.layers] for model in models
-    ]
+    jobs = [[array_job(layer, machine, np.zeros((1, layer.node.inputs), dtype=np.int64)) for layer in model.layers] for model in models]
     records = run_observed(machine, list(zip(jobs, inputs, strict=True)), build_dir)
     return [Ran(of, *each) for each in zip(draws, models, inputs, records, strict=True)]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from qsim.arch.architecture import Architecture
 from qsim.formats.fixed import IntArray
@@ -29,14 +29,28 @@ TOP = "observed"
 FLAGS = ("taken", "output", "layer_done", "done")
 
 
+def seen_layout(parameters: ArrayParameters) -> data.StructLayout:
+    """Return the layout of what is looked at inside the array, a bit a PE unless it says more: ``full`` and ``empty``: its queue;
+    ``odd``: the column at the head of the queue; of its sums ``sum_high``, ``sum_low``: saturation, ``one``, ``two`` and ``three``: taken
+    from so many products before; of its outputs, in the cycle of ``result``, ``high``, ``low``, ``limit``, ``relu``: how they are bounded;
+    ``code``: of each PE the entry that is read, where it is a place in a codebook.
+    """
+    p = parameters
+    names = ("full", "empty", "odd", "sum_high", "sum_low", "one", "two", "three", "high", "low", "limit", "relu")
+    return data.StructLayout(dict.fromkeys(names, p.pes) | ({"code": p.code_bits * p.pes} if p.has_codebook else {}))
+
+
 class Observed(wiring.Component):
-    """The accelerator; ``watch``: the :data:`FLAGS` in the low bits and the events above them, one port to be read in every cycle."""
+    """The accelerator; ``watch``: the :data:`FLAGS` in the low bits, above them the events, and above those what
+    :func:`seen_layout` says: one port to be read in every cycle.
+    """
 
     def __init__(self, parameters: ArrayParameters) -> None:
         self.inner = Accelerator(parameters)
         members = self.inner.signature.members
         kept = {name: members[name] for name in ("load", "start", "input", "output", "counters", "best", "error", "ready")}
-        super().__init__(kept | {"watch": Out(len(FLAGS) + events_layout(parameters).size)})
+        self.seen = Signal(seen_layout(parameters))
+        super().__init__(kept | {"watch": Out(len(FLAGS) + events_layout(parameters).size + len(self.seen.as_value()))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -46,10 +60,28 @@ class Observed(wiring.Component):
         taken, output = inner.input.valid & inner.input.ready, inner.output.valid & inner.output.ready
         m.d.comb += [
             inner.start.eq(self.start),
-            self.watch.eq(Cat(taken, output, inner.layer_done, inner.done, inner.events.as_value())),
+            self.watch.eq(Cat(taken, output, inner.layer_done, inner.done, inner.events.as_value(), self.seen)),
             *(getattr(self, name).eq(getattr(inner, name)) for name in ("counters", "best", "error", "ready")),
         ]
+        for pe in range(self.inner.parameters.pes):
+            self._look(m, pe)
         return m
+
+    def _look(self, m: Module, pe: int) -> None:
+        """Read signals of the units themselves: what is read here is no port of anything."""
+        array, seen = self.inner.array, self.seen
+        queue, element, lane = array.queues[pe], array.pes[pe], array.drain.lanes[pe]
+        sums = element.accumulator
+        m.d.comb += [
+            seen.full[pe].eq(queue.level == queue.depth),
+            seen.empty[pe].eq(queue.level == 0),
+            seen.odd[pe].eq(queue.o.payload.column[0]),
+            Cat(seen.sum_high[pe], seen.sum_low[pe]).eq(sums.saturates),
+            Cat(seen.one[pe], seen.two[pe], seen.three[pe]).eq(sums.forwards),
+        ]
+        m.d.sync += Cat(seen.high[pe], seen.low[pe], seen.limit[pe], seen.relu[pe]).eq(lane.bounds)
+        if self.inner.parameters.has_codebook:
+            m.d.comb += seen.code.word_select(pe, self.inner.parameters.code_bits).eq(element.reader.o.payload.code)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +145,10 @@ def run_observed(
         with np.load(target) as results:
             found = dict(results)
     return [
-        [_input_record(p, jobs, {name: found[f"{name}_{number}_{at}"] for name in ("watch", "counters", "outputs", "best")}) for at in range(len(inputs))]
+        [
+            _input_record(p, jobs, {name: found[f"{name}_{number}_{at}"] for name in ("watch", "counters", "outputs", "best")})
+            for at in range(len(inputs))
+        ]
         for number, (jobs, inputs) in enumerate(networks)
     ]
 
@@ -142,5 +177,6 @@ def _layer_record(p: ArrayParameters, bits: np.ndarray, counted: IntArray) -> La
     result = bits[:, len(FLAGS) + layout["result"].offset]
     last = int(np.flatnonzero(result)[-1])
     mine = bits[last + 1 - int(counters["cycles"]) : last + 1, len(FLAGS) :]
-    events = {name: mine[:, field.offset : field.offset + field.width] for name, field in layout}
+    events = {name: mine[:, field.offset :][:, : field.width] for name, field in layout}
+    events |= {name: mine[:, layout.size + field.offset :][:, : field.width] for name, field in seen_layout(p)}
     return LayerRecord(events=events, counters=counters)
