@@ -43,15 +43,19 @@ class Ran:
     def lowered(self) -> list[LoweredLayer]:
         return [lower(layer, self.of.machine) for layer in self.model.layers]
 
+    def report(self) -> str:
+        """Return what differs, with the call that runs this network again; nothing if all agree."""
+        found = list(self.differences())
+        return "\n".join([f"{len(found)} differences: replay({self.of!r}, {self.draw!r})", *found[:6]]) if found else ""
+
     def differences(self) -> Iterator[str]:
         """Yield what differs, in words; nothing if all agree."""
-        place = f"\n  replay({self.of!r}, {self.draw!r})"
         for number, record in enumerate(self.records):
-            yield from (f"input {number}: {text}{place}" for text in self._of_outputs(number, record))
+            yield from (f"input {number}: {text}" for text in self._of_outputs(number, record))
             for index, layer in enumerate(record.layers):
                 given = self.expected.inputs[index][number]
                 for text in _of_layer(self.lowered[index], given, layer, self.of.machine):
-                    yield f"input {number}, layer {index}: {text}{place}"
+                    yield f"input {number}, layer {index}: {text}"
 
     def _of_outputs(self, number: int, record: InputRecord) -> Iterator[str]:
         if not np.array_equal(record.logits, self.expected.logits[number]):

@@ -96,9 +96,9 @@ class LayerRecord:
         return int(self.counters["cycles"])
 
     def cycles_of(self, name: str) -> IntArray:
-        """Return the cycles in which an event happened; [pes, times] of an event of PEs."""
+        """Return the cycles in which an event happened; [pes, times] of what is not the scan's."""
         flags = self.events[name]
-        if flags.shape[1] == 1:
+        if name == "broadcast":
             return np.flatnonzero(flags[:, 0])
         return np.stack([np.flatnonzero(flags[:, pe]) for pe in range(flags.shape[1])])
 
