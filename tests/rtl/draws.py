@@ -1,5 +1,6 @@
 """Machines and networks that Hypothesis draws, as small records: what is printed of one that fails is all that it takes to run it again."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -287,3 +288,23 @@ def _runs(of: MachineDraw, rng: np.random.Generator, shape: tuple[int, int]) -> 
                 mask[pe + local * of.pes, column] = True
                 local += 1 + int(rng.choice([0, 1, step - 2, step - 1, step, 2 * step - 1, 2 * step]))
     return mask
+
+
+KINDS = tuple(PEKind)
+# Building is the cost, so few and mostly small ones in the quick run: machines of each kind with at most so many PEs.
+QUICK = {3: 2, 12: 1}
+FULL = {2: 2, 6: 5, 16: 9}
+QUICK_NETWORKS, FULL_NETWORKS = 12, 32
+
+
+def machine_draws(shares: dict[int, int], number: int) -> list[MachineDraw]:
+    """Return machines that have little in common: each is drawn on its own."""
+    sizes = [(kind, most) for kind in KINDS for most, count in shares.items() for _ in range(count)]
+    return [drawn(machines(kind, most), 1, number + at)[0] for at, (kind, most) in enumerate(sizes)]
+
+
+QUICK_MACHINES = machine_draws(QUICK, 1)
+
+
+def network_draws(of: MachineDraw, count: int) -> list[NetworkDraw]:
+    return drawn(networks(of, inputs=2), count, zlib.crc32(repr(of).encode()))

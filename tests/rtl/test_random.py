@@ -5,39 +5,19 @@ cycle of every broadcast, pop, issue and leave, the account of every unit (busy,
 count, and every output. A difference is printed with a call of ``replay`` that runs it again.
 """
 
-import itertools
 import logging
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from qsim.arch.architecture import PEKind
 from tests.rtl.agreement import Ran, run_draws
-from tests.rtl.draws import MachineDraw, NetworkDraw, drawn, machines, networks
+from tests.rtl.draws import FULL, FULL_NETWORKS, QUICK_MACHINES, QUICK_NETWORKS, MachineDraw, machine_draws, network_draws
 
 pytestmark = pytest.mark.rtl
 
 _log = logging.getLogger(__name__)
-KINDS = tuple(PEKind)
-# Building is the cost, so few and mostly small ones in the quick run: machines of each kind with at most so many PEs.
-QUICK = {3: 2, 12: 1}
-FULL = {2: 2, 6: 5, 16: 9}
-QUICK_NETWORKS, FULL_NETWORKS = 12, 32
-
-
-def machine_draws(shares: dict[int, int], number: int) -> list[MachineDraw]:
-    """Return machines that have little in common: each is drawn on its own."""
-    sizes = [(kind, most) for kind in KINDS for most, count in shares.items() for _ in range(count)]
-    return [drawn(machines(kind, most), 1, number + at)[0] for at, (kind, most) in enumerate(sizes)]
-
-
-QUICK_MACHINES = machine_draws(QUICK, 1)
 FULL_MACHINES = machine_draws(FULL, 1000)
-
-
-def network_draws(of: MachineDraw, count: int) -> list[NetworkDraw]:
-    return drawn(networks(of, inputs=2), count, zlib.crc32(repr(of).encode()))
 
 
 def names(draws: list[MachineDraw]) -> list[str]:
@@ -54,8 +34,8 @@ def check(runs: list[Ran]) -> None:
 
 
 @pytest.mark.parametrize("of", QUICK_MACHINES, ids=names(QUICK_MACHINES))
-def test_everything_agrees(of: MachineDraw, build_dir: Path) -> None:
-    runs = run_draws(of, network_draws(of, QUICK_NETWORKS), build_dir)
+def test_everything_agrees(of: MachineDraw, random_runs: Callable[[MachineDraw], list[Ran]]) -> None:
+    runs = random_runs(of)
     assert layers_of(runs) >= QUICK_NETWORKS
     check(runs)
 
