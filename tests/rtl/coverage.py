@@ -5,6 +5,7 @@ A cover point is sampled once a layer (or once a stream of bits) with all bins t
 
 import json
 from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +61,11 @@ class Coverage:
         def sample(hit: dict[str, set[str]]) -> None:
             """Do nothing: the cover points around it do."""
 
-        self._layer = self._stream = sample
-        # The innermost is sampled last: a cross behind the points that it crosses.
-        for name, items in CROSSES.items():
-            self._layer = CoverCross(name, items=list(items))(self._layer)
-        for name, bins in (ARRAY | code_points(draws)).items():
-            self._layer = _point(name, bins)(self._layer)
-        for name, bins in DECODER.items():
-            self._stream = _point(name, bins)(self._stream)
+        points = [_point(name, bins) for name, bins in (ARRAY | code_points(draws)).items()]
+        crosses = [CoverCross(name, items=list(items)) for name, items in CROSSES.items()]
+        # Each samples before it calls what is inside it: a cross is inside the points that it crosses.
+        self._layer = reduce(lambda inner, cover: cover(inner), [*crosses, *points], sample)
+        self._stream = reduce(lambda inner, cover: cover(inner), [_point(name, bins) for name, bins in DECODER.items()], sample)
 
     def layer(self, of: MachineDraw, record: LayerRecord, columns: int) -> None:
         """Sample a layer with ``columns`` inputs."""
