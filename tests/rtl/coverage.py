@@ -1,9 +1,11 @@
 """What the tests must have seen happen in the hardware, as cover points of cocotb-coverage with named bins.
 
 A cover point is sampled once a layer (or once a stream of bits) with all bins that this layer has hit; so ``hits`` are layers, or streams.
+The array's are collected from the drawn networks of ``test_random``, the decoder's from the streams of ``test_huffman``.
 """
 
 import json
+import logging
 from collections.abc import Iterable
 from functools import reduce
 from pathlib import Path
@@ -16,6 +18,8 @@ from rtl.huffman import HuffmanError
 from tests.rtl.decoders import HUFFMAN
 from tests.rtl.draws import MachineDraw
 from tests.rtl.observed import LayerRecord
+
+_log = logging.getLogger(__name__)
 
 ARRAY: dict[str, tuple[str, ...]] = {
     "pe.kind": tuple(PEKind),
@@ -146,23 +150,31 @@ def _codes(of: MachineDraw, events: dict[str, np.ndarray]) -> set[str]:
     return {str(code) for code in np.unique(codes[events["entry"].astype(bool)])}
 
 
-def table() -> dict[str, dict[str, int]]:
-    """Return the hits of every bin of every cover point and cross."""
-    names = sorted(name for name, item in coverage_db.items() if isinstance(item, CoverPoint | CoverCross))
+def table(part: str) -> dict[str, dict[str, int]]:
+    """Return the hits of every bin of the cover points and crosses of ``part``, the array or the decoder."""
+    points = {name: item for name, item in sorted(coverage_db.items()) if isinstance(item, CoverPoint | CoverCross)}
     return {
-        name: {" x ".join(one) if isinstance(one, tuple) else str(one): hits for one, hits in coverage_db[name].detailed_coverage.items()}
-        for name in names
+        name: {" x ".join(one) if isinstance(one, tuple) else str(one): hits for one, hits in item.detailed_coverage.items()}
+        for name, item in points.items()
+        if name.startswith("decoder") == (part == "decoder")
     }
 
 
-def report(folder: Path) -> str:
-    """Write the coverage to ``folder`` as JSON and Markdown, and return the Markdown."""
-    found = table()
-    lines = ["| cover point | bins hit | bin: layers or streams |", "|---|---|---|"]
+def report(part: str, folder: Path) -> str:
+    """Write the coverage of ``part`` to ``folder`` as JSON and Markdown, and return the Markdown."""
+    found = table(part)
+    lines = [f"| {part} | bins hit | each bin: {'streams' if part == 'decoder' else 'layers'} |", "|---|---|---|"]
     for name, bins in found.items():
         hit = sum(count > 0 for count in bins.values())
         lines.append(f"| {name} | {hit} of {len(bins)} | {', '.join(f'{one}: {count}' for one, count in bins.items())} |")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "coverage.json").write_text(json.dumps(found, indent=1) + "\n")
-    (folder / "coverage.md").write_text("\n".join(lines) + "\n")
+    (folder / f"{part}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / f"{part}.md").write_text("\n".join(lines) + "\n")
     return "\n".join(lines)
+
+
+def check(part: str, folder: Path) -> None:
+    """Report the coverage of ``part``; fail if a bin was never hit."""
+    _log.info("\n%s", report(part, folder))
+    missed = [f"{name}: {one}" for name, bins in table(part).items() for one, hits in bins.items() if not hits]
+    assert not missed, f"{len(missed)} never happened: {'; '.join(missed)}"

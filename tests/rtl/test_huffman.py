@@ -14,8 +14,8 @@ from qsim.formats.huffman import CanonicalHuffman
 from qsim.model.compressed import CompressedModel
 from rtl.huffman import HuffmanDecoder, HuffmanError, table_words
 from tests.rtl import decoders
-from tests.rtl.coverage import Coverage
-from tests.rtl.decoding import damaged, damaged_streams, decode_streams, random_streams, real_streams, streams_of
+from tests.rtl.coverage import Coverage, check
+from tests.rtl.decoding import STREAMS, damaged, damaged_streams, decode_streams, random_streams, real_streams, streams_of
 from workloads.lenet_300_100 import WORKLOAD
 from workloads.mnist import load_mnist
 from workloads.weights import load_weights
@@ -46,6 +46,14 @@ def test_random_streams(decode: Decode) -> None:
 def test_damaged_streams(decode: Decode) -> None:
     assert {case.expected()[1] for case in damaged_streams()} == set(HuffmanError)
     decode("damaged")
+
+
+@pytest.mark.rtl
+def test_every_bin_is_hit(decode: Decode, pytestconfig: pytest.Config) -> None:
+    """Every length of a code, every end of a stream, refills and stalls have happened; the table goes to ``out/coverage``."""
+    for name in STREAMS:
+        decode(name)
+    check("decoder", Path(pytestconfig.rootpath, "out", "coverage"))
 
 
 def test_the_expectation_refuses_what_the_software_refuses() -> None:

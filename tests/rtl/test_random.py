@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rtl import coverage
 from tests.rtl.agreement import Ran, run_draws
 from tests.rtl.draws import FULL, FULL_NETWORKS, QUICK_MACHINES, QUICK_NETWORKS, MachineDraw, machine_draws, network_draws
 
@@ -44,6 +45,14 @@ def test_as_many_draws_as_promised() -> None:
     """Pairs of a machine and a layer, a network having one at least: 100 in the quick run, 2,000 in the full run."""
     assert len(set(QUICK_MACHINES)) * QUICK_NETWORKS >= 100
     assert len(set(FULL_MACHINES)) * FULL_NETWORKS >= 2000
+
+
+@pytest.mark.timeout(1800)
+def test_every_bin_is_hit(random_runs: Callable[[MachineDraw], list[Ran]], pytestconfig: pytest.Config) -> None:
+    """Everything that has a name in ``coverage`` has happened in the hardware; the table goes to ``out/coverage``."""
+    for of in QUICK_MACHINES:
+        random_runs(of)
+    coverage.check("array", Path(pytestconfig.rootpath, "out", "coverage"))
 
 
 @pytest.mark.slow
