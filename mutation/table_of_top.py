@@ -223,8 +223,8 @@ OF_TOP = (
         name="abort of nothing",
         bug="An abort without a run is an error.",
         file="rtl/top.py",
-        old="aborted.eq(self.busy | aborted)",
-        new="aborted.eq(1)",
+        old="cut = self.abort & self.busy",
+        new="cut = self.abort",
         tests=(IDLE_ABORT,),
     ),
     Mutation(
