@@ -77,7 +77,7 @@ synth: $(READY) ## synthesis, place and route of the larger arrays, with the fre
 train: $(READY) ## rebuild the shipped float checkpoint from its seed
 	$(BIN)/qsim train lenet-300-100 --out workloads/data/lenet_300_100.safetensors
 
-formal: $(READY) ## prove the stream components of the RTL (two minutes)
+formal: $(READY) ## prove the stream components and the sequencer of the RTL (minutes)
 	$(BIN)/python -m rtl.formal
 
 mutate: $(READY) ## plant bugs in the RTL, each of which a test must catch (ONLY=name: one of them)

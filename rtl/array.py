@@ -7,13 +7,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from qsim.formats.fixed import FixedFormat
 from rtl.activations import ActivationMemory, RowReads
 from rtl.drain import Drain
-from rtl.load import LoadSignature, Unit
+from rtl.load import LoadSignature, Unit, load_layout
+from rtl.near import near
 from rtl.nonzero import NonZeroScan
 from rtl.parameters import ArrayParameters
 from rtl.pe import PE_VARIANTS
 from rtl.stream import Fork, Queue
 
 CYCLE_BITS = 32
+PES_OF_A_LOAD = 4  # PEs that share a copy of the load bus
 
 
 def events_layout(parameters: ArrayParameters) -> data.StructLayout:
@@ -43,15 +45,16 @@ def events_layout(parameters: ArrayParameters) -> data.StructLayout:
 class BroadcastArray(wiring.Component):
     """One layer at a time: activation ``j`` goes to all PEs; PE ``p`` owns the rows ``i`` with ``i % pes == p``.
 
-    Preload all memories and the configuration over ``load`` (it may be used whenever ``busy`` is low and not in the cycle before or of
-    ``start``), give ``start`` for one cycle, collect ``result``. Sums are zero at power-up and left at zero by the drain; after a reset
-    in the middle of a layer ``clear`` sets them to zero.
+    Preload all memories and the configuration over ``load`` (it may be used whenever ``busy`` is low and not in the two cycles before or in
+    that of ``start``), give ``start`` for one cycle, collect ``result``. Sums are zero at power-up and left at zero by the drain; after a
+    reset in the middle of a layer ``clear`` sets them to zero.
 
     Timing
     ------
     Cycle 0 is the first cycle after ``start``; docs/timing.md has the recurrence of every item. ``scan_start_latency``,
     ``pipeline_latency``, ``drain_start_latency`` and ``drain_latency`` of it are attributes. A word of ``load`` is
-    in its memory two cycles after it was on the bus. ``busy`` in cycles 0 to the last result; ``cycles`` then holds their number.
+    in its memory three cycles after it was on the bus, the configuration in its register two. ``busy`` in cycles 0 to the last result;
+    ``cycles`` then holds their number.
 
     Parameters
     ----------
@@ -105,8 +108,9 @@ class BroadcastArray(wiring.Component):
         """Wire the units; the barrier begins the drain when nothing has been under way for a cycle."""
         m = Module()
         p = self.parameters
-        load, layer = LoadSignature(p).create(), Signal(p.layer)
-        m.d.sync += [load.valid.eq(self.load.valid), load.word.eq(self.load.word)]
+        load, word, layer = LoadSignature(p).create(), Signal(load_layout(p), reset_less=True), Signal(p.layer, reset_less=True)
+        m.d.sync += [load.valid.eq(self.load.valid), word.eq(self.load.word)]
+        m.d.comb += load.word.eq(word)
         with m.If(load.valid & (load.word.unit == Unit.LAYER)):
             m.d.sync += layer.eq(load.word.data)
 
@@ -115,19 +119,20 @@ class BroadcastArray(wiring.Component):
         connect(m, scan.o, fork.i)
         connect(m, scan.rows, activations.scan)
         connect(m, flipped(self.unload), activations.unload)
-        for unit in (activations, drain):
-            connect(m, load, unit.load)
+        connect(m, load, activations.load)
+        loads = [self._near_load(m, load) for _ in range(0, p.pes, PES_OF_A_LOAD)]
         for unit in (activations, scan, drain):
             m.d.comb += unit.layer.eq(layer)
         for number, (branch, queue, pe) in enumerate(zip(fork.o, self.queues, self.pes, strict=True)):
             m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
             connect(m, branch, queue.i)
             connect(m, queue.o, pe.i)
-            connect(m, load, pe.load)
+            connect(m, loads[number // PES_OF_A_LOAD], pe.load)
+            connect(m, loads[number // PES_OF_A_LOAD], drain.loads[number])
             m.d.comb += [
                 pe.layer.eq(layer),
-                pe.drain.eq(drain.row_valid),
-                pe.drain_row.eq(drain.row),
+                pe.drain.eq(drain.asked[number].valid),
+                pe.drain_row.eq(drain.asked[number].row),
                 drain.sums[number].eq(pe.sum),
                 self.events.pop[number].eq(queue.o.valid & queue.o.ready),
                 self.events.issue[number].eq(pe.issue),
@@ -164,3 +169,8 @@ class BroadcastArray(wiring.Component):
         with m.If(scan.start | clears):
             m.d.sync += [self.busy.eq(1), computing.eq(scan.start), self.cycles.eq(0)]
         return m
+
+    def _near_load(self, m: Module, load: wiring.PureInterface) -> wiring.PureInterface:
+        copy = LoadSignature(self.parameters).create()
+        m.d.comb += [copy.valid.eq(near(m, load.valid, reset_less=False)), copy.word.eq(near(m, load.word))]
+        return copy

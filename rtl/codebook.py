@@ -1,6 +1,6 @@
 """The codebook: a small table, loaded at run time, from code to weight."""
 
-from amaranth.hdl import Module, ShapeLike, signed, unsigned
+from amaranth.hdl import Module, ShapeLike, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,17 +57,20 @@ class CodebookLookup(wiring.Component):
         m = Module()
         m.submodules.table = table = memory.Memory(shape=signed(self.weight_bits), depth=1 << self.code_bits, init=[])
         write, read = table.write_port(), table.read_port(domain="comb")
+        weight, tag = Signal(read.data.shape(), reset_less=True), Signal(self.i.payload.tag.shape(), reset_less=True)
         m.d.comb += [
             write.en.eq(self.write.en),
             write.addr.eq(self.write.addr),
             write.data.eq(self.write.data),
             read.addr.eq(self.i.payload.code),
             self.i.ready.eq(~self.o.valid | self.o.ready),
+            self.o.payload.weight.eq(weight),
+            self.o.payload.tag.eq(tag),
         ]
         with m.If(self.i.ready):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid),
-                self.o.payload.weight.eq(read.data),
-                self.o.payload.tag.eq(self.i.payload.tag),
+                weight.eq(read.data),
+                tag.eq(self.i.payload.tag),
             ]
         return m

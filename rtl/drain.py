@@ -9,7 +9,8 @@ from amaranth.utils import exact_log2
 
 from qsim.formats.fixed import FixedFormat, Rounding
 from rtl.load import LoadSignature, Unit, connect_memory
-from rtl.parameters import MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
+from rtl.near import near
+from rtl.parameters import MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
 from rtl.pe.accumulate import Accumulator
 from rtl.shapes import fixed_shape, require_saturating
 
@@ -75,16 +76,14 @@ class DrainLane(wiring.Component):
         """Build the pipeline, a register after every step."""
         m = Module()
         p, layer = self.parameters, self.layer
-        bias, aligned = self._stored(m, "biases", signed(p.bias_bits), Unit.BIAS), Signal(signed(p.bias_bits + MAX_BIAS_SHIFT))
-        sums: Value = Signal.like(self.sum)
-        m.d.sync += sums.eq(self.sum)
+        bias = self._stored(m, "biases", signed(p.bias_bits), Unit.BIAS)
+        sums = self._delayed(m, self.sum, 1)
         if p.has_scales:
             scale = self._stored(m, "scales", unsigned(p.scale_bits), Unit.SCALE)
             sums = self._delayed(m, sums * self._delayed(m, scale, 1), self.scale_latency)
             bias = self._delayed(m, bias, self.scale_latency)
-        total = Signal((aligned + sums).shape())
-        m.d.sync += [aligned.eq(bias << layer.bias_shift), total.eq(aligned + sums)]
-        self._requantise(m, total)
+        aligned = self._delayed(m, bias << near(m, layer.bias_shift), 1)
+        self._requantise(m, self._delayed(m, aligned + sums, 1))
         return m
 
     def _stored(self, m: Module, name: str, shape: Shape, unit: Unit) -> Value:
@@ -98,12 +97,12 @@ class DrainLane(wiring.Component):
     @staticmethod
     def _delayed(m: Module, value: Value, cycles: int) -> Value:
         for _ in range(cycles):
-            register = Signal(value.shape())
+            register = Signal(value.shape(), reset_less=True)
             m.d.sync += register.eq(value)
             value = register
         return value
 
-    def _requantise(self, m: Module, total: Signal) -> None:
+    def _requantise(self, m: Module, total: Value) -> None:
         """Shift in two steps, then round, saturate and apply the activation function.
 
         With one bit more after the point than the output, ``floor(2 * total * 2**(left - right))``, rounding is ``(x + 1) >> 1``: a short
@@ -111,17 +110,17 @@ class DrainLane(wiring.Component):
         a shift by less than ``COARSE`` can still bring into the output; where the bits above it are not its sign, the output saturates.
         """
         layer, width = self.layer, self.form.width
-        amount = Signal(range(MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT + 1))
+        shift = (layer.right + MAX_LEFT_SHIFT - layer.left)[: (MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT).bit_length()]
+        amount, relu, limit = near(m, shift), near(m, layer.relu), near(m, layer.limit)
         scaled = Cat(Const(0, MAX_LEFT_SHIFT + 1), total).as_signed()  # shifted to the right by ``amount``: the doubled output
         windows = Array(
             _window(scaled >> start, width + 2 + COARSE - 1) for start in range(0, MAX_RIGHT_SHIFT + MAX_LEFT_SHIFT + 1, COARSE)
         )
-        window, exceeds = Signal(signed(width + 2 + COARSE - 1)), Signal()
-        doubled, overflows = Signal.like(window), Signal()
+        window, doubled = (Signal(signed(width + 2 + COARSE - 1), reset_less=True) for _ in range(2))
+        exceeds, overflows, output = Signal(reset_less=True), Signal(reset_less=True), Signal(signed(width), reset_less=True)
         rounded = Signal(signed(width + 1))
         chosen = windows[amount >> exact_log2(COARSE)]
         m.d.sync += [
-            amount.eq(layer.right + MAX_LEFT_SHIFT - layer.left),
             Cat(window, exceeds).eq(chosen),
             doubled.eq(window >> amount[: exact_log2(COARSE)]),
             overflows.eq(exceeds),
@@ -129,11 +128,12 @@ class DrainLane(wiring.Component):
         half_up, negative = int(self.form.rounding is Rounding.HALF_UP), doubled[-1]
         above = doubled[width:]  # bits that the doubled output has no room for, and its sign
         lowest = -1 << (width - 1)
+        m.d.comb += self.output.eq(output)
         m.d.comb += rounded.eq((doubled[: width + 1].as_signed() + half_up) >> 1)
         # Beside the rounding adder, not behind it: (x + 1) >> 1 is above the limit if and only if x is above twice the limit.
-        beyond = overflows | (doubled > ((layer.limit << 1) | (1 - half_up)))
+        beyond = overflows | (doubled > ((limit << 1) | (1 - half_up)))
         below = overflows | ~above.all()
-        m.d.sync += self.output.eq(Mux(negative, Mux(layer.relu, 0, Mux(below, lowest, rounded)), Mux(beyond, layer.limit, rounded)))
+        m.d.sync += output.eq(Mux(negative, Mux(relu, 0, Mux(below, lowest, rounded)), Mux(beyond, limit, rounded)))
 
 
 def _window(value: Value, width: int) -> Value:
@@ -160,12 +160,13 @@ class Drain(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        Only while no row is under way.
+        Only while no row is under way, and with ``layer`` stable for two cycles.
     layer : ``In(parameters.layer)``
         ``drain_rows`` (at least 1), ``row_base`` and what :class:`DrainLane` reads.
-    load : ``In(LoadSignature(parameters))``
-    row_valid, row : ``Out``
-        To the PEs: the local row whose sums are wanted.
+    loads : ``In(LoadSignature(parameters)).array(pes)``
+        Of each lane.
+    asked : ``Out({"valid", "row"}).array(pes)``
+        To each PE: the local row whose sums are wanted, the same for all.
     sums : ``In(parameters.accumulator).array(pes)``
     result : ``Out({"valid", "row", "values"})``
         ``values[p]`` is output ``row * pes + p`` of the layer.
@@ -182,9 +183,8 @@ class Drain(wiring.Component):
             {
                 "start": In(1),
                 "layer": In(parameters.layer),
-                "load": In(LoadSignature(parameters)),
-                "row_valid": Out(1),
-                "row": Out(parameters.local_row),
+                "loads": In(LoadSignature(parameters)).array(parameters.pes),
+                "asked": Out(wiring.Signature({"valid": Out(1), "row": Out(parameters.local_row)})).array(parameters.pes),
                 "sums": In(parameters.accumulator).array(parameters.pes),
                 "result": Out(wiring.Signature({"valid": Out(1), "row": Out(parameters.local_row), "values": Out(values)})),
                 "done": Out(1),
@@ -194,32 +194,33 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the counter and a delay line of row numbers beside the lanes."""
         m = Module()
-        stage = data.StructLayout({"valid": 1, "last": 1, "row": self.parameters.local_row})
-        stages = [Signal(stage, name=f"stage{number}") for number in range(self.latency)]
-        asked, result = Signal(stage), stages[-1]
-        counting, row, stored = Signal(), Signal(self.parameters.local_row), Signal(self.parameters.local_row)
+        stage = data.StructLayout({"last": 1, "row": self.parameters.local_row})
+        stages = [Signal(stage, name=f"stage{number}", reset_less=True) for number in range(self.latency)]
+        asked, result, valid = Signal(stage), stages[-1], Signal(self.latency)
+        # What is asked next goes to registers of their own at each PE. ``start`` comes late in its cycle and decides one bit only.
+        counting, (row, stored) = Signal(), (Signal(self.parameters.local_row, reset_less=True) for _ in range(2))
+        counts_next, (row_next, stored_next) = Signal(), (Signal(self.parameters.local_row) for _ in range(2))
         m.d.comb += [
-            self.row_valid.eq(counting),
-            self.row.eq(row),
-            asked.valid.eq(counting),
+            counts_next.eq(self.start | (counting & ~asked.last)),
+            row_next.eq(Mux(counting, row + 1, 0)),
+            stored_next.eq(Mux(counting, stored + 1, self.layer.row_base)),
             asked.row.eq(row),
             asked.last.eq(row + 1 == self.layer.drain_rows),
-            self.result.valid.eq(result.valid),
+            self.result.valid.eq(valid[-1]),
             self.result.row.eq(result.row),
-            self.done.eq(result.valid & result.last),
+            self.done.eq(valid[-1] & result.last),
         ]
         for before, after in itertools.pairwise([asked, *stages]):
             m.d.sync += after.eq(before)
-        m.d.sync += [row.eq(row + 1), stored.eq(stored + 1)]
-        with m.If(counting & asked.last):
-            m.d.sync += counting.eq(0)
-        with m.If(self.start):
-            m.d.sync += [counting.eq(1), row.eq(0), stored.eq(self.layer.row_base)]
+        m.d.sync += valid.eq(Cat(counting, valid))
+        m.d.sync += [counting.eq(counts_next), row.eq(row_next), stored.eq(stored_next)]
         for pe, lane in enumerate(self.lanes):
             m.submodules[f"lane{pe}"] = lane
-            wiring.connect(m, wiring.flipped(self.load), lane.load)
+            wiring.connect(m, wiring.flipped(self.loads[pe]), lane.load)
             m.d.comb += [
-                lane.row.eq(stored),
+                self.asked[pe].valid.eq(near(m, counts_next, reset_less=False)),
+                self.asked[pe].row.eq(near(m, row_next)),
+                lane.row.eq(near(m, stored_next)),
                 lane.sum.eq(self.sums[pe]),
                 lane.layer.eq(self.layer),
                 self.result.values[pe].eq(lane.output),

@@ -46,9 +46,9 @@ class HostedAccelerator(wiring.Component):
         p = self.parameters = parameters
         self.registers = register_map(p)
         rows = stream.Signature(row_layout(p))
-        super().__init__(
-            {"bus": In(RegisterBus(self.registers.address_bits)), "input": In(rows), "output": Out(rows), "irq": Out(1), "reset": Out(1)}
-        )
+        weights = {"weights": In(stream.Signature(WORD))} if p.streamed else {}
+        bus = In(RegisterBus(self.registers.address_bits))
+        super().__init__({"bus": bus, "input": In(rows), "output": Out(rows), **weights, "irq": Out(1), "reset": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         """Wire the units."""

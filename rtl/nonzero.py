@@ -82,7 +82,7 @@ class NonZeroScan(wiring.Component):
         next_base, end, rows_left = Signal(p.scanned_column), Signal(p.scanned_column), Signal(range(p.activation_rows + 1))
         slots = Signal(range(self.ahead.depth + 1), init=self.ahead.depth)
         fetch, read_valid, held_valid = Signal(), Signal(), Signal()
-        read, held, queued = Signal(row), Signal(row), Signal(row)
+        read, held, queued = Signal(row, reset_less=True), Signal(row, reset_less=True), Signal(row)
         m.d.comb += [
             fetch.eq((rows_left != 0) & (slots != 0)),
             self.rows.en.eq(fetch),
@@ -112,7 +112,8 @@ class NonZeroScan(wiring.Component):
 
     def _offer(self, m: Module, left: Signal) -> None:
         """Offer the elements of a row, then the first of the next; ``rest``: wanted elements behind the one that is offered."""
-        row, row_valid, rest = Signal(scan_row_layout(self.parameters)), Signal(), Signal(self.parameters.row_width)
+        row, row_valid, rest = Signal(scan_row_layout(self.parameters), reset_less=True), Signal(), Signal(self.parameters.row_width)
+        item = Signal(self.parameters.item, reset_less=True)
         following = self.ahead.o.payload
         leaves, moves = Signal(), Signal()
         m.d.comb += [
@@ -121,9 +122,10 @@ class NonZeroScan(wiring.Component):
             self.ahead.o.ready.eq(~row_valid | leaves),
             left.eq(self.ahead.o.valid & self.ahead.o.ready),
             self.passes_zeros.eq(leaves & ~self.o.valid),
+            self.o.payload.eq(item),
         ]
         with m.If(moves):
-            m.d.sync += [rest.eq(rest & (rest - 1)), self.o.payload.eq(self._first(m, rest, row))]
+            m.d.sync += [rest.eq(rest & (rest - 1)), item.eq(self._first(m, rest, row))]
         with m.If(leaves):
             m.d.sync += [row_valid.eq(0), self.o.valid.eq(0)]
         with m.If(left):
@@ -132,7 +134,7 @@ class NonZeroScan(wiring.Component):
                 row_valid.eq(1),
                 rest.eq(following.wanted & (following.wanted - 1)),
                 self.o.valid.eq(following.wanted.any()),
-                self.o.payload.eq(self._first(m, following.wanted, following)),
+                item.eq(self._first(m, following.wanted, following)),
             ]
         with m.If(leaves & row.last):
             m.d.sync += self.active.eq(0)

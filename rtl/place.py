@@ -16,8 +16,8 @@ from qsim.errors import QsimError
 from qsim.progress import Progress
 from rtl.boards.device import Device, Resource
 
-# The other router of nextpnr 0.11 does not end on an array of 16 PEs; a missed frequency is a result here, not a failure.
-_OPTIONS = ("--router", "router1", "--timing-allow-fail", "--freq", "100")
+# A missed frequency is a result here, not a failure.
+_OPTIONS = ("--timing-allow-fail", "--freq", "100")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

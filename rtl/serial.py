@@ -71,7 +71,9 @@ class UartReceiver(wiring.Component):
                 m.d.comb += self.busy.eq(1)
                 with m.If(tick):
                     m.d.comb += [self.valid.eq(line), self.broken.eq(~line)]
-                    m.next = "RELEASE"
+                    m.next = "IDLE"  # at once: half a stop bit is left, or less
+                    with m.If(~line):
+                        m.next = "RELEASE"
             with m.State("RELEASE"), m.If(line):
                 m.next = "IDLE"
         return m

@@ -4,16 +4,22 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.array import BroadcastArray
-
 PINS = 4  # clock, reset, data in, data out
 
 
 class ScanShell(wiring.Component):
-    """An array with one data pin in and one out: with clock and reset four pins.
+    """A component with one data pin in and one out: with clock and reset four pins.
 
     Inputs come from a shift register; outputs are folded into a signature register (each bit is XORed with its neighbour), so that no
-    output can be optimised away. The events, which are there to be observed in simulation, are not connected.
+    output can be optimised away.
+
+    Parameters
+    ----------
+    component : wiring.Component
+    name : str
+        Of the component in the shell.
+    open_members : tuple of str
+        Members that are not connected: inputs are 0, and what only they lead to is not built.
 
     Members
     -------
@@ -26,18 +32,20 @@ class ScanShell(wiring.Component):
         Flip-flops of the shell, which are counted with the design.
     """
 
-    def __init__(self, array: BroadcastArray) -> None:
-        self.array = array
-        self.inputs = Cat(array.load.valid, array.load.word.as_value(), array.start)
-        self.outputs = Cat(array.busy, array.cycles, array.result.valid, array.result.row, array.result.values.as_value())
+    def __init__(self, component: wiring.Component, name: str, open_members: tuple[str, ...] = ()) -> None:
+        self.component = component
+        self.name = name
+        ports = [(member.flow, value) for path, member, value in component.signature.flatten(component) if path[0] not in open_members]
+        self.inputs = Cat(value for flow, value in ports if flow == In)
+        self.outputs = Cat(value for flow, value in ports if flow == Out)
         self.registers = len(self.inputs) + len(self.outputs)
         super().__init__({"scan_in": In(1), "scan_out": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         """Build the two registers."""
         m = Module()
-        m.submodules.array = self.array
-        shell_inputs, shell_outputs = Signal(len(self.inputs)), Signal(len(self.outputs))
+        m.submodules[self.name] = self.component
+        shell_inputs, shell_outputs = Signal(len(self.inputs), reset_less=True), Signal(len(self.outputs), reset_less=True)
         m.d.sync += [
             shell_inputs.eq(Cat(self.scan_in, shell_inputs)),
             shell_outputs.eq(Cat(shell_outputs[-1], shell_outputs[:-1]) ^ self.outputs),

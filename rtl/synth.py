@@ -1,4 +1,4 @@
-"""Synthesis, place and route: what an array takes of an FPGA and how fast it is there.
+"""Synthesis, place and route: what an array or a whole accelerator takes of an FPGA and how fast it is there.
 
 Amaranth writes RTLIL, the native Yosys of the ``pyosys`` wheel synthesises it, nextpnr (from the ``yowasp-nextpnr-*`` wheels) places and
 routes it. The result of each is kept by content: the design, the device, the versions of the tools and the seed.
@@ -27,25 +27,34 @@ from rtl.emit import rtlil_text, run_yosys
 from rtl.parameters import ArrayParameters
 from rtl.place import Netlist, PathPart, place_and_route
 from rtl.shell import PINS, ScanShell
+from rtl.top import Accelerator
 
 TOP = "shell"
-SCHEMA = 1
+SCHEMA = 2
 # Weights are loaded before they are read: without start values Yosys may use memories that have none (iCE40 UltraPlus).
-_PASSES = ("read_rtlil design.il", "delete t:$meminit_v2 r:MEMID=*weights %i", "{synthesis} -top {top} -json design.json")
+# What is to be kept stands at signals; registers are merged or not by what stands at their cells.
+_PASSES = (
+    "read_rtlil design.il",
+    "delete t:$meminit_v2 r:MEMID=*weights %i",
+    "setattr -set keep 1 a:keep=1 %ci1:+$dff[Q] t:$dff %i",
+    "{synthesis} -top {top} -json design.json",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synthesis:
     """What a machine takes of a device.
 
-    ``used`` and ``available`` by resource; ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and
-    ``critical_path``: of the placed and routed design, None and empty without; ``seconds``: of each stage when it was run;
-    ``versions``: of the tools; ``netlist``: its folder; ``key``: content hash of everything that decides the result.
+    ``layers``: of the networks that the accelerator runs alone, 0 for the array only; ``used`` and ``available`` by resource;
+    ``shell_registers``: flip-flops of the scan shell, included in ``used``; ``fmax_mhz`` and ``critical_path``: of the placed and routed
+    design, None and empty without; ``seconds``: of each stage when it was run; ``versions``: of the tools; ``netlist``: its folder;
+    ``key``: content hash of everything that decides the result.
     """
 
     machine: str
     device: str
     pes: int
+    layers: int
     used: dict[str, int]
     available: dict[str, int]
     shell_registers: int
@@ -60,9 +69,17 @@ class Synthesis:
 
 
 def synthesise(
-    machine: Architecture, device_name: str, *, build_dir: Path, seed: int = 1, place: bool = True, progress: Progress = silent
+    machine: Architecture,
+    device_name: str,
+    *,
+    build_dir: Path,
+    layers: int = 0,
+    seed: int = 1,
+    place: bool = True,
+    progress: Progress = silent,
 ) -> Synthesis:
-    """Synthesise ``machine``'s array for a device and, with ``place``, place and route it; results are kept in ``build_dir``.
+    """Synthesise ``machine``'s array for a device and, with ``place``, place and route it; results are kept in ``build_dir``. With
+    ``layers`` the whole accelerator, for networks of up to as many layers.
 
     Raises :class:`QsimError` for an unknown device or a machine that does not fit it, :class:`MachineError` if the RTL does not have this
     machine, :class:`MissingExtra` without the tools.
@@ -70,7 +87,7 @@ def synthesise(
     device, build_dir = find_device(device_name, DEVICES), build_dir.resolve()
     place = place and bool(device.placer)
     _require_tools(device, place)
-    shell = ScanShell(BroadcastArray(ArrayParameters.of(machine)))
+    shell = _shell(machine, layers)
     design = rtlil_text(shell, TOP)
     versions = _versions(device, place)
     key = _hash(str(SCHEMA), design, repr(device), repr(versions), str(seed), *_PASSES)
@@ -78,13 +95,14 @@ def synthesise(
     if report.exists():
         known = cattrs.structure(json.loads(report.read_text(encoding="utf-8")), Synthesis)
         return replace(known, machine=machine.name)
-    netlist, seconds = _netlist(design, device, build_dir, progress)
+    netlist, seconds = make_netlist(design, device, build_dir, progress)
     used = device.used(netlist.cells) | {Resource.PINS: PINS}
     device.require_room(used)
     result = Synthesis(
         machine=machine.name,
         device=device.name,
         pes=machine.array.pes,
+        layers=layers,
         used=_plain(used),
         available=_plain(device.available),
         shell_registers=shell.registers,
@@ -108,6 +126,14 @@ def synthesise(
     return result
 
 
+def _shell(machine: Architecture, layers: int) -> ScanShell:
+    parameters = ArrayParameters.of(machine, layers)
+    # The events are there to be observed in simulation.
+    if layers:
+        return ScanShell(Accelerator(parameters), "accelerator", ("events",))
+    return ScanShell(BroadcastArray(parameters), "array", ("events", "unload", "clear"))
+
+
 def _require_tools(device: Device, place: bool) -> None:
     if find_spec("pyosys") is None or find_spec("amaranth") is None or (place and find_spec(device.placer[0]) is None):
         raise MissingExtra("synth", f"synthesis for {device.name}")
@@ -118,7 +144,7 @@ def _versions(device: Device, place: bool) -> dict[str, str]:
     return {tool: metadata.version(tool) for tool in tools}
 
 
-def _netlist(design: str, device: Device, build_dir: Path, progress: Progress) -> tuple[Netlist, float]:
+def make_netlist(design: str, device: Device, build_dir: Path, progress: Progress) -> tuple[Netlist, float]:
     """Synthesise a design or find its netlist; return it and the seconds it took when it was made."""
     folder = build_dir / f"netlist-{_hash(design, device.synthesis, metadata.version('pyosys'), *_PASSES)}"
     index = folder / "cells.json"

@@ -30,7 +30,7 @@ from rtl.parameters import ArrayParameters
 from rtl.register import WORD_BITS, WORD_BYTES
 from rtl.register_bank import Answer
 from rtl.registers import beat_bytes
-from rtl.serial import BITS, UartReceiver, UartTransmitter
+from rtl.serial import BITS, UartReceiver, UartTransmitter, check_divisor
 
 GAP = 32  # bits
 REQUEST, REPLY = ord("Q"), ord("R")
@@ -108,9 +108,9 @@ class UartAccelerator(wiring.Component):
             raise MachineError(path="parameters.row_width", rule=f"rows of less than {MOST_BYTES} bytes", value=self.row_bytes)
         if parameters.streamed:  # all weights would come anew for every input, over two wires
             raise MachineError(path="parameters.streamed", rule="false behind a UART", value=True)
+        self.gap = GAP * check_divisor(divisor)
         self.host = HostedAccelerator(parameters)
         self.receiver, self.transmitter = UartReceiver(divisor), UartTransmitter(divisor)
-        self.gap = GAP * divisor
         super().__init__({"rx": In(1), "tx": Out(1), "irq": Out(1)})
 
     def elaborate(self, platform: object) -> Module:

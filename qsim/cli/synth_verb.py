@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("synth")
-@click.option("--machine", "-m", default="sparse-rtl-1", show_default=True, metavar="NAME|FILE", help="Machine whose array is synthesised.")
+@click.option("--machine", "-m", default="sparse-rtl-1", show_default=True, metavar="NAME|FILE", help="Machine to synthesise.")
 @click.option(
     "--device",
     "-d",
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="ecp5-25k, ecp5-85k, up5k, hx8k, xc7 (counts only).",
 )
+@click.option("--layers", default=0, show_default=True, help="Layers of a network: the whole accelerator; 0: its array only.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the placement.")
 @click.option("--place/--no-place", default=True, show_default=True, help="Place and route, for the frequency.")
 @click.option(
@@ -33,14 +34,16 @@ if TYPE_CHECKING:
     help="Results, by content.",
 )
 @json_option
-def command(machine: str, device: str, seed: int, place: bool, build: Path, as_json: bool) -> None:
+def command(machine: str, device: str, layers: int, seed: int, place: bool, build: Path, as_json: bool) -> None:
     """Synthesise a machine's array for an FPGA with Yosys, place and route it with nextpnr.
 
-    The array stands in a scan shell of four pins, because it has more ports than an FPGA has pins.
+    Without --layers only the array, with it the accelerator that runs a whole network alone. It stands in a scan shell of four pins,
+    because it has more ports than an FPGA has pins.
 
     \b
     Example:
       qsim synth -m sparse-rtl-1 -d ecp5-25k
+      qsim synth -m sparse-rtl-4 -d ecp5-25k --layers 4
     """
     from qsim.arch.machine_file import load_machine
     from qsim.cli.console import console, echo_json, progress
@@ -51,7 +54,7 @@ def command(machine: str, device: str, seed: int, place: bool, build: Path, as_j
     except ImportError as error:
         raise MissingExtra("synth", "synthesis") from error
     with progress() as report:
-        result = synthesise(load_machine(machine), device, build_dir=build, seed=seed, place=place, progress=report)
+        result = synthesise(load_machine(machine), device, build_dir=build, layers=layers, seed=seed, place=place, progress=report)
     if as_json:
         echo_json(dataclasses.asdict(result))
         return
@@ -73,7 +76,7 @@ def resource_table(result: "Synthesis") -> Table:
 
 
 def _provenance(result: "Synthesis") -> str:
-    shell = f"{result.shell_registers:,} flip-flops of these belong to the scan shell around the array"
+    shell = f"{result.shell_registers:,} flip-flops of these belong to the scan shell around it"
     tools = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())
     return f"{shell}.\nMade by {tools}, seed {result.seed}, in {times}."

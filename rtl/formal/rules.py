@@ -10,16 +10,17 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream
 
 
 def _stability(m: Module, port: stream.Interface, name: str) -> Value:
     """Return whether ``port`` offers what it offered before, if that was not taken."""
     stalled = Signal(name=f"{name}_stalled")
-    before = Signal(Shape.cast(port.payload.shape()).width, name=f"{name}_before")
-    m.d.sync += [stalled.eq(port.valid & ~port.ready), before.eq(Value.cast(port.payload))]
-    return ~stalled | (port.valid & (Value.cast(port.payload) == before))
+    now = Value.cast(port.payload).as_unsigned()
+    before = Signal(len(now), name=f"{name}_before")
+    m.d.sync += [stalled.eq(port.valid & ~port.ready), before.eq(now)]
+    return ~stalled | (port.valid & (now == before))
 
 
 def assume_stable(m: Module, port: stream.Interface, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is proved, and which one-line bugs the proofs must catch."""
+"""What is proved, about which component, and for how long."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,80 +7,135 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from rtl.formal import decoder, harnesses
+from qsim.arch.architecture import PEKind
+from rtl.formal import address, decoder, dot, drain, entries, harnesses, memory, pulses, scan, sequencer, transfer
+from rtl.formal.bugs import Bug
 from rtl.formal.prover import Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A proof: ``make`` builds the harness from the component's ``module``, the real one or one with a bug.
+    """A proof: ``make`` builds the harness from the component's ``module``, the real one or one with a bug; ``says``: what it proves.
 
-    ``depth``: cycles of a bounded run; ``covers``: cycles in which the covers are reached, which shows that the assumptions leave
-    something to prove. ``quick``: part of the tests.
+    ``depth``: cycles of a bounded run, 0 for a proof for all time; ``covers``: cycles in which the covers are reached, which shows that the
+    assumptions leave something to prove. ``quick``: part of the tests.
     """
 
     name: str
+    says: str
     module: str
     make: Callable[[ModuleType], object]
-    method: Method = Method.UNBOUNDED
     depth: int = 0
     covers: int = 12
     quick: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bug:
-    """A change of one line, from ``old`` to ``new``, in the source of a task's module; the task must then fail."""
-
-    name: str
-    task: str
-    old: str
-    new: str
-    depth: int = 14
+    @property
+    def method(self) -> Method:
+        """How it is decided."""
+        return Method.BOUNDED if self.depth else Method.UNBOUNDED
 
 
 def tasks() -> dict[str, Task]:
     """Return all proofs by name."""
-    stream, found = "rtl.stream", []
-    for depth in (1, 2, 3, 4):
-        found.append(Task(name=f"queue of {depth}", module=stream, make=partial(harnesses.queue, depth=depth), quick=depth < 3))
-    found += [
-        Task(name="fork of 3", module=stream, make=partial(harnesses.fork, branches=3, depth=None), quick=True),
-        Task(name="fork into queues of 1", module=stream, make=partial(harnesses.fork, branches=2, depth=1)),
-        Task(name="fork into queues of 2", module=stream, make=partial(harnesses.fork, branches=3, depth=2)),
-        Task(name="codebook", module="rtl.codebook", make=harnesses.codebook, quick=True),
-        Task(name="pointer fetch", module="rtl.pe.fetch", make=harnesses.pointer_fetch),
-        Task(name="pyramid index (2, 2)", module="rtl.pvq.index", make=partial(harnesses.pyramid_index, n=2, k=2)),
-        Task(
-            name="huffman",
-            module="rtl.huffman",
-            make=partial(decoder.huffman, code=decoder.COMPLETE),
-            method=Method.BOUNDED,
-            depth=15,
-            covers=15,
+    return {task.name: task for task in (*_streams(), *_pyramids(), *_pe(), *_array(), *_network(), *_decoders())}
+
+
+def _streams() -> list[Task]:
+    order, stream = "order, stability, no deadlock", "rtl.stream"
+    queues = [
+        Task(name=f"queue of {depth}", says=order, module=stream, make=partial(harnesses.queue, depth=depth), quick=depth < 3)
+        for depth in (1, 2, 3, 4)
+    ]
+    fork = harnesses.fork
+    return [
+        *queues,
+        Task(name="fork of 3", says=order, module=stream, make=partial(fork, branches=3, depth=None), quick=True),
+        Task(name="fork into queues of 1", says=order, module=stream, make=partial(fork, branches=2, depth=1)),
+        Task(name="fork into queues of 2", says=order, module=stream, make=partial(fork, branches=3, depth=2)),
+        Task(name="codebook", says="order, stability, weight", module="rtl.codebook", make=harnesses.codebook, quick=True),
+    ]
+
+
+def _pyramids() -> list[Task]:
+    index = partial(harnesses.pyramid_index, n=2, k=2)
+    return [
+        Task(name="pyramid index (2, 2)", says="order, stability, coordinates", module="rtl.pvq.index", make=index),
+        Task(name="pyramid dot", says="order, stability, product", module="rtl.pvq.dot", make=dot.pyramid_dot, depth=12),
+    ]
+
+
+def _pe() -> list[Task]:
+    reader = "every entry once, on time"
+    return [
+        Task(name="pointer fetch", says="order, stability, pointers", module="rtl.pe.fetch", make=harnesses.pointer_fetch),
+        *(
+            Task(
+                name=f"column address, PE {pe}",
+                says="order, stability, address",
+                module="rtl.pe.address",
+                make=partial(address.column_address, pe=pe),
+            )
+            for pe in (0, 1)
         ),
+        *(
+            Task(name=f"entry reader, {kind}", says=reader, module="rtl.pe.entries", make=partial(entries.entry_reader, kind=kind))
+            for kind in (PEKind.SPARSE, PEKind.DENSE)
+        ),
+        Task(name="pulse steps", says="every term as often as due", module="rtl.pe.pulses", make=pulses.pulse_steps, quick=True),
+    ]
+
+
+def _array() -> list[Task]:
+    wanted, module = "every non-zero once, in order, stable", "rtl.nonzero"
+    memories = (("3 PEs", 3, 12), ("2 PEs", 2, 4))
+    return [
+        Task(name="scan, 2 rows of 2", says=wanted, module=module, make=partial(scan.nonzero_scan, rows=2, width=2, bits=2)),
         Task(
-            name="huffman, one symbol",
-            module="rtl.huffman",
-            make=partial(decoder.huffman, code=decoder.SINGLE),
-            method=Method.BOUNDED,
-            depth=15,
-            covers=15,
+            name="scan, 6 rows of 1",
+            says=wanted,
+            module=module,
+            make=partial(scan.nonzero_scan, rows=6, width=1, bits=1),
+            depth=16,
+            covers=18,
+        ),
+        *(
+            Task(
+                name=f"activation rows, {name}",
+                says="a row holds what was last written",
+                module="rtl.activations",
+                make=partial(memory.activation_memory, pes=pes, width=2, columns=columns),
+            )
+            for name, pes, columns in memories
+        ),
+        Task(name="drain", says="every row once, on time", module="rtl.drain", make=drain.drain, covers=20),
+    ]
+
+
+def _network() -> list[Task]:
+    halts, written = "in range, halts with an error", "every row once, to its place"
+    offered = "every row once, stable; best"
+    return [
+        Task(name="input writer", says=written, module="rtl.transfer", make=transfer.input_writer, quick=True),
+        Task(name="output reader", says=offered, module="rtl.transfer", make=transfer.output_reader, covers=20),
+        *(
+            Task(
+                name=f"sequencer, {kind}",
+                says=halts,
+                module="rtl.sequencer",
+                make=partial(sequencer.sequencer, kind=kind),
+                covers=50,
+            )
+            for kind in (PEKind.SPARSE, PEKind.DENSE)
         ),
     ]
-    return {task.name: task for task in found}
 
 
-BUGS = (
-    Bug(name="queue takes one item too many", task="queue of 2", old="self.level + pushed < self.depth", new="self.level < self.depth"),
-    Bug(name="queue does not move on", task="queue of 2", old="_next(port.addr, self.depth)", new="port.addr"),
-    Bug(name="fork offers before all are ready", task="fork of 3", old="eq(self.i.valid & self.i.ready)]", new="eq(self.i.valid)]"),
-    Bug(name="codebook forgets to hold", task="codebook", old="with m.If(self.i.ready):", new="with m.If(1):"),
-    Bug(name="decoder needs no last word", task="huffman", old=" | ~code.ended", new=""),
-    Bug(name="decoder puts words too low", task="huffman", old="word >> level", new="word >> held"),
-    Bug(name="decoder lets codes run past the end", task="huffman", old=" | (used > left)", new=""),
-    Bug(name="decoder moves on when stalled", task="huffman", old="eq(~self.o.valid | self.o.ready)", new="eq(1)"),
-)
+def _decoders() -> list[Task]:
+    says, module = "symbols, stability, errors, ends", "rtl.huffman"
+    codes = (("huffman", decoder.COMPLETE), ("huffman, one symbol", decoder.SINGLE))
+    return [
+        Task(name=name, says=says, module=module, make=partial(decoder.huffman, code=code), depth=15, covers=15) for name, code in codes
+    ]
 
 
 def source_of(task: Task, bug: Bug | None = None) -> ModuleType:

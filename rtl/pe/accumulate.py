@@ -1,9 +1,12 @@
 """Multiply-accumulate into a memory of running sums, saturating at every addition."""
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.near import near
 from rtl.parameters import ArrayParameters
 from rtl.pe.entries import product_layout
 from rtl.shapes import saturated
@@ -17,6 +20,14 @@ def term_layout(parameters: ArrayParameters) -> data.StructLayout:
 def factor_layout(parameters: ArrayParameters) -> data.StructLayout:
     """Return the layout of two factors: the ``weight``, and in its ``tag`` the activation and the local row."""
     return data.StructLayout({"weight": parameters.weight, "tag": product_layout(parameters)})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a product goes: ``row``, if it is ``valid``."""
+
+    valid: Signal
+    row: Signal
 
 
 class Accumulator(wiring.Component):
@@ -71,15 +82,14 @@ class Accumulator(wiring.Component):
         row = factor.tag.local_row if self.multiplies else factor.local_row
         result = factor.weight * factor.tag.activation if self.multiplies else factor.term
 
-        place = data.StructLayout({"valid": 1, "row": p.local_row})
-        taken, read, add, written = (Signal(place) for _ in range(4))
-        m.d.comb += [taken.valid.eq(self.i.valid), taken.row.eq(row)]
-        m.d.sync += [read.eq(taken), add.eq(read), written.eq(add)]
-        product = Signal(result.shape())
-        product_add = Signal.like(product)
+        taken = Place(self.i.valid, row)
+        read, add, written = (Place(Signal(), Signal(p.local_row, reset_less=True)) for _ in range(3))
+        for after, before in ((read, taken), (add, read), (written, add)):
+            m.d.sync += [after.valid.eq(before.valid), after.row.eq(before.row)]
+        product, product_add = (Signal(result.shape(), reset_less=True) for _ in range(2))
         m.d.sync += [product.eq(result), product_add.eq(product)]
 
-        held, sum_written, sum_past = (Signal(p.accumulator) for _ in range(3))
+        held, sum_written, sum_past = (Signal(p.accumulator, reset_less=True) for _ in range(3))
         base = Signal(p.accumulator)
         # Rows are compared a cycle ahead: the loop from a sum to the next one holds a choice, the addition and the saturation.
         one_before, two_before, three_before = Signal(), Signal(), Signal()
@@ -93,8 +103,7 @@ class Accumulator(wiring.Component):
             sum_past.eq(sum_written),
         ]
 
-        clear = Signal(place)
-        m.d.sync += [clear.valid.eq(self.drain), clear.row.eq(self.drain_row)]
+        clear = Place(near(m, self.drain, reset_less=False), near(m, self.drain_row))
         m.d.comb += [
             read_port.en.eq(self.i.valid | self.drain),
             read_port.addr.eq(Mux(self.drain, self.drain_row, row)),
@@ -106,6 +115,6 @@ class Accumulator(wiring.Component):
         return m
 
 
-def _same(later: data.View, earlier: data.View) -> object:
+def _same(later: Place, earlier: Place) -> object:
     """Whether a product ``earlier`` in the pipeline changes the row that ``later`` reads."""
     return later.valid & earlier.valid & (later.row == earlier.row)

@@ -48,17 +48,20 @@ class ColumnAddress(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the slot; the product is computed as the item is taken, its end from the product."""
         m = Module()
-        item, rows = self.i.payload, Signal(range(self.parameters.local_rows + 1))
+        item, rows = self.i.payload, Signal(range(self.parameters.local_rows + 1), reset_less=True)
+        start, value = Signal(self.parameters.pointer, reset_less=True), Signal(self.parameters.activation, reset_less=True)
         m.d.sync += rows.eq(self.layer.drain_rows - (self.pe >= self.layer.full_pes))
         m.d.comb += [
             self.o.valid.eq(self.busy),
             self.i.ready.eq(~self.busy | self.o.ready),
-            self.o.payload.end.eq(self.o.payload.start + rows),
+            self.o.payload.start.eq(start),
+            self.o.payload.end.eq(start + rows),
+            self.o.payload.value.eq(value),
         ]
         with m.If(self.i.ready):
             m.d.sync += [
                 self.busy.eq(self.i.valid),
-                self.o.payload.start.eq(item.column * rows + self.layer.weight_base),
-                self.o.payload.value.eq(item.value),
+                start.eq(item.column * rows + self.layer.weight_base),
+                value.eq(item.value),
             ]
         return m

@@ -89,24 +89,24 @@ class EntryReader(wiring.Component):
         """Build the issue stage, the memory and its pipeline."""
         m = Module()
         p = self.parameters
-        control = data.StructLayout({"valid": 1, "first": 1, "lane": p.lane_bits, "activation": p.activation})
-        issue, read, row_stage, entry_stage = (Signal(control) for _ in range(4))
+        control = data.StructLayout({"first": 1, "lane": p.lane_bits, "activation": p.activation})
+        issue, read, row_stage, entry_stage = (Signal(control, reset_less=True) for _ in range(4))
+        read_valid, row_valid, entry_valid = Signal(), Signal(), Signal()
 
         # Issue: one entry a cycle, unless held.
-        segment, first = Signal(segment_layout(p)), Signal()
+        segment, first = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True)
         following = Signal(p.pointer)
         # Whether the column has no entry, only one, or this is its last one: computed a cycle ahead as far as the memory behind the new
         # column leaves time for, because the queue waits for it.
         given = self.i.payload
         nothing, single = _grouped(~(given.start ^ given.end), 4), _grouped(_follows(given.end, given.start), 2)
-        empty, alone, last = Signal(len(nothing)), Signal(len(single)), Signal()
+        empty, alone, last = (Signal(width, reset_less=True) for width in (len(nothing), len(single), 1))
         m.d.comb += [
             following.eq(segment.start + 1),
-            issue.valid.eq(self.busy & ~(first & empty.all()) & ~self.hold),
             issue.first.eq(first),
             issue.lane.eq(segment.start),
             issue.activation.eq(segment.value),
-            self.issues.eq(issue.valid),
+            self.issues.eq(self.busy & ~(first & empty.all()) & ~self.hold),
             self.leaves.eq(self.busy & Mux(first, empty.all() | (alone.all() & ~self.hold), last & ~self.hold)),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
@@ -125,22 +125,23 @@ class EntryReader(wiring.Component):
         m.d.comb += [
             write.addr.eq(address),
             port.addr.eq(address),
-            self.reads.eq(issue.valid & (first | (issue.lane == 0))),
+            self.reads.eq(self.issues & (first | (issue.lane == 0))),
             port.en.eq(self.reads & ~write.en),
         ]
-        row, entry = Signal(rows), Signal(p.entry)
+        row, entry = Signal(rows, reset_less=True), Signal(p.entry, reset_less=True)
+        m.d.sync += [read_valid.eq(self.issues), row_valid.eq(read_valid), entry_valid.eq(row_valid)]
         m.d.sync += [read.eq(issue), row_stage.eq(read), row.eq(port.data), entry_stage.eq(row_stage)]
         m.d.sync += entry.eq(Array(row[lane] for lane in range(p.entries_per_row))[row_stage.lane])
 
         # From gaps to local rows.
-        above, local_row = Signal(p.local_row), Signal(p.local_row)
+        above, local_row = Signal(p.local_row, reset_less=True), Signal(p.local_row)
         m.d.comb += [
             local_row.eq(Mux(entry_stage.first, 0, above + 1) + (entry.gap if p.has_gaps else 0)),
-            self.o.valid.eq(entry_stage.valid),
+            self.o.valid.eq(entry_valid),
             self.o.payload.code.eq(entry.code),
             self.o.payload.tag.local_row.eq(local_row),
             self.o.payload.tag.activation.eq(entry_stage.activation),
         ]
-        with m.If(entry_stage.valid):
+        with m.If(entry_valid):
             m.d.sync += above.eq(local_row)
         return m

@@ -61,7 +61,7 @@ class PointerFetch(wiring.Component):
         p = self.parameters
         width = p.column_pointer.size
         column = self.i.payload.column
-        take, is_odd = Signal(), Signal()
+        take, is_odd, value = Signal(), Signal(reset_less=True), Signal(p.activation, reset_less=True)
         ports = []
         for name, start, address in (("even", 0, (column + 1) >> 1), ("odd", width, column >> 1)):
             m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.pointer_pairs, init=[])
@@ -76,11 +76,12 @@ class PointerFetch(wiring.Component):
             take.eq(self.i.valid & self.i.ready),
             self.o.payload.start.eq(Mux(is_odd, odd.place, even.place)),
             self.o.payload.end.eq(Mux(is_odd, even.place, odd.place)),
+            self.o.payload.value.eq(value),
         ]
         if p.kind is PEKind.PVQ:
             m.d.comb += self.o.payload.cycles.eq(Mux(is_odd, odd.cycles, even.cycles))
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
         with m.If(take):
-            m.d.sync += [is_odd.eq(column[0]), self.o.payload.value.eq(self.i.payload.value)]
+            m.d.sync += [is_odd.eq(column[0]), value.eq(self.i.payload.value)]
         return m

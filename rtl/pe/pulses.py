@@ -46,14 +46,14 @@ class PulseSteps(wiring.Component):
         """Build the term's register and the count of steps after this one."""
         m = Module()
         pulse, tag = self.i.payload.code, self.i.payload.tag
-        magnitude, steps_after = Signal(len(pulse)), Signal(len(pulse))
-        m.d.comb += [magnitude.eq(abs(pulse)), self.i.ready.eq(steps_after == 0)]
+        magnitude, steps_after, term = Signal(len(pulse)), Signal(len(pulse)), Signal(self.o.payload.shape(), reset_less=True)
+        m.d.comb += [magnitude.eq(abs(pulse)), self.o.payload.eq(term), self.i.ready.eq(steps_after == 0)]
         with m.If(self.i.ready):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid),
                 self.adds.eq(pulse != 0),
-                self.o.payload.local_row.eq(tag.local_row),
-                self.o.payload.term.eq(Mux(pulse < 0, -tag.activation, Mux(pulse == 0, 0, tag.activation))),
+                term.local_row.eq(tag.local_row),
+                term.term.eq(Mux(pulse < 0, -tag.activation, Mux(pulse == 0, 0, tag.activation))),
                 steps_after.eq(Mux(self.i.valid & (pulse != 0), magnitude - 1, 0)),
             ]
         with m.Else():

@@ -48,7 +48,7 @@ class PyramidMac(Element):
         m.d.comb += [self.accumulator.i.valid.eq(steps.o.valid & steps.adds), self.accumulator.i.payload.eq(steps.o.payload)]
 
         column = self.fetch.o
-        counting, left = Signal(), Signal(self.parameters.column_cycles)
+        counting, left = Signal(), Signal(self.parameters.column_cycles, reset_less=True)
         issue, leave = Signal(), Signal()
         m.d.comb += [
             leave.eq(counting & (left == 1)),

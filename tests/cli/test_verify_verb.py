@@ -13,7 +13,7 @@ from rtl.rows import rows_of
 from tests.cli.conftest import Command
 from tests.rtl.waves import SMALL, signals, values
 
-FILES = ("seven.fst", "seven.gtkw", "seven.sim.gtkw", "seven.sim.sucl", "seven.sim.vcd", "seven.sucl")
+FILES = ("seven.gtkw", "seven.sim.gtkw", "seven.sim.sucl", "seven.sim.vcd", "seven.sucl", "seven.vcd")
 ONE_LAYER = "--layers must be one layer of the network with --wave"
 
 
@@ -25,17 +25,17 @@ def machine(tmp_path: Path) -> Path:
 
 
 @pytest.mark.rtl
-def test_an_fst_file_and_the_simulator_s_timeline(qsim: Command, workplace: Path, machine: Path, request: pytest.FixtureRequest) -> None:
+def test_a_digit_s_layer_in_rtl_and_simulator(qsim: Command, workplace: Path, machine: Path, request: pytest.FixtureRequest) -> None:
     folder = machine.parent / "waves"
     build = ("--build", request.config.cache.mkdir("rtl"))
-    chosen = ("--layers", "ip3", "--images", "7", "--wave", folder / "seven.fst")
+    chosen = ("--layers", "ip3", "--images", "7", "--wave", folder / "seven.vcd")
     code, out, err = qsim("verify", workplace / "quick.qsz", "-m", machine, *chosen, *build, "--json")
     assert code == 0, err
     assert json.loads(out)[0]["agree"]
     assert tuple(sorted(path.name for path in folder.iterdir())) == FILES
     assert all(name in err.replace("\n", "") for name in FILES)
     start, ticks = (int(word.replace(",", "")) for word in re.findall(r"cycle 0 at ([\d,]+) ns, (\d+) ns a cycle", err)[0])
-    rtl, simulator = signals(folder / "seven.fst"), signals(folder / "seven.sim.vcd")
+    rtl, simulator = signals(folder / "seven.vcd"), signals(folder / "seven.sim.vcd")
     cycles = json.loads(out)[0]["cycles_rtl"]
     for row in rows_of(ArrayParameters.of(SMALL)):
         name = ".".join(row.path)

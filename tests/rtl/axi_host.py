@@ -40,6 +40,7 @@ class AxiHost:
     dut: HierarchyObject
     lite: AxiLiteMaster
     source: AxiStreamSource
+    weights: AxiStreamSource
     sink: AxiStreamSink
     name: str = "plain"
     moments: tuple[str, ...] = MOMENTS
@@ -53,12 +54,22 @@ class AxiHost:
             dut,
             AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.aclk, **reset),
             AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **reset),
+            AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_weights"), dut.aclk, **reset),
             AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset),
         )
         if pace is not None:
             host.name = f"pace {pace}"
             write, read = host.lite.write_if, host.lite.read_if
-            channels = (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel, host.source, host.sink)
+            channels = (
+                write.aw_channel,
+                write.w_channel,
+                write.b_channel,
+                read.ar_channel,
+                read.r_channel,
+                host.source,
+                host.sink,
+                host.weights,
+            )
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(_pauses(np.random.default_rng((pace, number))))
         Clock(dut.aclk, PERIOD, "ns").start()
@@ -109,6 +120,10 @@ class AxiHost:
     async def send(self, rows: list[int]) -> None:
         size = -(-VECTORS.row_bits // 8)
         await self.source.send(AxiStreamFrame(b"".join(row.to_bytes(size, "little") for row in rows)))
+
+    async def send_weights(self, packets: list[list[int]]) -> None:
+        for packet in packets:
+            await self.weights.send(AxiStreamFrame(b"".join(word.to_bytes(4, "little") for word in packet)))
 
     async def receive(self) -> list[int]:
         frame = await self.sink.recv(compact=False)

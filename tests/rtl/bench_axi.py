@@ -1,6 +1,7 @@
 """Asks whether the accelerator behind AXI does what it must, in every pattern of idle cycles and back-pressure."""
 
 from functools import partial
+from itertools import pairwise
 
 import cocotb
 from cocotb.triggers import ClockCycles, Combine
@@ -25,7 +26,7 @@ from tests.rtl.axi_host import (
     TIMEOUT,
     AxiHost,
 )
-from tests.rtl.hosts import ABORTED, ENDS_EARLY, SCENARIOS, VECTORS, bench, run
+from tests.rtl.hosts import ABORTED, DECODER, ENDS_EARLY, SCENARIOS, VECTORS, WEIGHTS_EARLY, WEIGHTS_LATE, bench, run
 
 SCRATCH = 0x30
 DONE, ERROR, LAYER = 1, 2, 4
@@ -221,7 +222,62 @@ async def latencies(host: AxiHost) -> None:
         assert await reading == AxiLite.latency
 
 
+async def streamed(host: AxiHost, number: int) -> None:
+    """Run an input with the weights of all layers from their stream."""
+    await host.send_weights(VECTORS.packets)
+    await run(host, number)
+    last = [layer[-1] for layer in await host.counters()]
+    assert all(before < after for before, after in pairwise([0, *last])), "weights came in front of every layer"
+
+
+async def weights_by_stream(host: AxiHost) -> None:
+    """Weights come compressed; a packet that is short, long or damaged ends the run with its code, and the next run is right."""
+    await host.load(VECTORS.words)
+    await run(host, 0)
+    await host.load(VECTORS.streamed)
+    await streamed(host, 1)
+    first, second, _ = VECTORS.packets
+    lies = [second[0], second[1] + 1, *second[2:]]
+    cases = (
+        ([first[:-1]], WEIGHTS_EARLY, 0),
+        ([[*first, 7, 7]], WEIGHTS_LATE, 0),
+        ([first, second[:4]], WEIGHTS_EARLY, 1),
+        ([first, [*second, 7]], WEIGHTS_LATE, 1),
+        ([first, lies], DECODER, 1),
+    )
+    for number, (packets, error, layer) in enumerate(cases):
+        await host.start()
+        await host.send(VECTORS.rows[0])
+        await host.send_weights(packets)
+        assert await host.ended() == (error, layer), number
+        await streamed(host, number % len(VECTORS.rows))
+    await host.load(VECTORS.words)
+    await run(host, 3)
+
+
+async def the_rest_of_weights_is_dropped(host: AxiHost) -> None:
+    """A run is aborted when half of a layer's weights was taken: the other half is not taken for the next run's."""
+    await host.load(VECTORS.words)
+    await host.load(VECTORS.streamed)
+    await host.start()
+    await host.send(VECTORS.rows[0])
+    await host.send_weights(VECTORS.packets[:1])
+    taken = 0
+    while taken < 5:
+        await ClockCycles(host.dut.aclk, 1)
+        taken += int(host.dut.s_axis_weights_tvalid.value and host.dut.s_axis_weights_tready.value)
+    host.weights.pause = True
+    await host.write(CONTROL, ABORT)
+    assert await host.ended() == (ABORTED, 0)
+    assert await host.read(STATUS) & 8
+    host.weights.pause = False
+    await streamed(host, 2)
+    assert not await host.read(STATUS) & 8
+
+
 OF_AXI = (
+    weights_by_stream,
+    the_rest_of_weights_is_dropped,
     latencies,
     every_address,
     every_byte,
@@ -233,7 +289,7 @@ OF_AXI = (
     reset_by_register,
     reset_by_pin,
 )
-UNPACED = (latencies, interrupts, the_rest_of_an_input_is_dropped)  # which count cycles
+UNPACED = (latencies, interrupts, the_rest_of_an_input_is_dropped, the_rest_of_weights_is_dropped)  # which count cycles
 
 for _scenario in (*SCENARIOS, *OF_AXI):
     globals()[f"test_{_scenario.__name__}"] = bench(AxiHost.of, _scenario)

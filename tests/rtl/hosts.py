@@ -13,7 +13,7 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import with_timeout
 
 PERIOD = 2
-NONE, ILLEGAL_DESCRIPTOR, TOO_LARGE, ENDS_EARLY, ENDS_LATE, DECODER, TIMEOUT, NO_LAST, ABORTED = range(9)
+NONE, ILLEGAL_DESCRIPTOR, TOO_LARGE, ENDS_EARLY, ENDS_LATE, DECODER, TIMEOUT, NO_LAST, ABORTED, WEIGHTS_EARLY, WEIGHTS_LATE = range(11)
 LIMIT = 40_000_000  # nanoseconds: a bench that takes longer hangs
 
 

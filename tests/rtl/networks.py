@@ -1,5 +1,6 @@
 """A network of three layers on a small machine of odd sizes, and everything that a bench needs to run it, right and wrong."""
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from qsim.formats.coding import encode_form
+from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import QuantisedLayer
 from qsim.sim import event, fast
 from qsim.sim.lower import lower
 from qsim.sim.semantics import run_layer
 from qsim.verify import array_job
 from qsim.verify_network import counters_of_rtl, counters_of_simulator
+from rtl.counters import COUNTER_BITS, counters_layout
 from rtl.image import ImagePacker
 from rtl.job import ArrayJob
 from rtl.load import Unit, load_layout
@@ -22,6 +26,8 @@ from rtl.parameters import ArrayParameters
 from rtl.register import Access
 from rtl.registers import register_map
 from rtl.sequencer import ErrorCode
+from rtl.stream_image import StreamImage
+from rtl.weight_port import WeightPort
 from rtl.window import unit_depths
 from tests.rtl.cases import Maker, coded_layer
 from tests.rtl.machines import _variant
@@ -63,10 +69,25 @@ class Network:
     def jobs(self) -> list[ArrayJob]:
         return [array_job(layer, MACHINE, given[:1]) for layer, given in zip(self.layers, self.values, strict=False)]
 
+    @property
+    def streaming(self) -> ArrayParameters:
+        """The parameters of an accelerator that can also take weights from their stream."""
+        return dataclasses.replace(self.parameters, streamed=True)
+
+    def packets(self) -> list[list[int]]:
+        """Return each layer's weights as words of the stream of weights."""
+        streamer = WeightPort(self.streaming).streamer
+        found = []
+        for layer in self.layers:
+            node = layer.node
+            stored = encode_form(layer.form, layer.bias, node.bias_format, EncodeOptions(by_column=True))
+            found.append(StreamImage.of(stored, node.outputs, node.inputs, streamer).packet())
+        return found
+
     def run_of(self, results: dict[str, np.ndarray]) -> NetworkRun:
         """Return what a bench has written down (``counters`` run on from layer to layer) as a run."""
-        p, counters = self.parameters, np.diff(results["counters"], axis=1, prepend=0)
-        names = [name for name, _ in p_counters(p)]
+        counters = np.diff(results["counters"], axis=1, prepend=0)
+        names = counter_names(self.parameters)
         places = {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
         return NetworkRun(
             logits=results["logits"],
@@ -91,15 +112,9 @@ class Network:
         return compared
 
 
-def p_counters(p: ArrayParameters) -> Iterator[tuple[str, int]]:
-    """Yield the counters of a layer, word by word."""
-    from rtl.counters import OF_PES, TOTALS
-
-    for name in TOTALS:
-        yield name, 0
-    for name in OF_PES:
-        for pe in range(p.pes):
-            yield name, pe
+def counter_names(p: ArrayParameters) -> list[str]:
+    """Return the name of every counter of a layer, word by word."""
+    return [name for name, place in counters_layout(p) for _ in range(place.width // COUNTER_BITS)]
 
 
 def network() -> Network:
@@ -116,29 +131,32 @@ def network() -> Network:
     return Network(tuple(layers), tuple(values))
 
 
-def write_vectors(given: Network, path: Path) -> None:
-    """Write what the benches read."""
-    p = given.parameters
+def write_vectors(given: Network, path: Path, *, streaming: bool = False) -> None:
+    """Write what the benches read, for an accelerator that is ``streaming`` or not."""
+    p = given.streaming if streaming else given.parameters
     packer = ImagePacker(p, every_column=False)
-    layout = load_layout(p)
-    descriptors = packer.words(Unit.DESCRIPTOR, good_descriptors(given))
+    layout, good = load_layout(p), good_descriptors(given)
     content = {
         "layout": {name: (place.offset, place.width) for name, place in layout},
         "activation_bits": p.activation_bits,
         "row_width": p.row_width,
         "layers": p.layers,
-        "counters": len(list(p_counters(p))),
-        "words": [int.from_bytes(row.tobytes(), "little") for row in packer.network_words(given.jobs)],
+        "counters": len(counter_names(p)),
+        "words": [_moved(word, given.parameters, p) for word in words_of(given)],
         "rows": [packer.activation_rows(row) for row in given.values[0]],
         "outputs": [packer.activation_rows(row) for row in given.values[-1]],
         "logits": len(given.values[-1][0]),
         "best": np.argmax(given.values[-1], axis=1).tolist(),
-        "descriptors": descriptors,
+        "descriptors": packer.words(Unit.DESCRIPTOR, good),
         "bad": [
             {"name": name, "layer": layer, "error": error.value, "word": packer.words(Unit.DESCRIPTOR, [value], start=layer)[0]}
             for name, layer, error, value in bad_descriptors(given)
         ],
     }
+    if streaming:
+        flag = p.descriptor["streamed"].offset
+        content["streamed"] = packer.words(Unit.DESCRIPTOR, [value | 1 << flag for value in good])
+        content["packets"] = given.packets()
     content["registers"] = [
         {
             "name": register.name,
@@ -156,16 +174,25 @@ def write_vectors(given: Network, path: Path) -> None:
     path.write_text(json.dumps(content))
 
 
+def words_of(given: Network) -> list[int]:
+    """Return the words of the load bus of an accelerator that does not stream weights."""
+    rows = ImagePacker(given.parameters, every_column=False).network_words(given.jobs)
+    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+
+
+def _moved(word: int, of: ArrayParameters, to: ArrayParameters) -> int:
+    """Return the same word on the load bus of another accelerator."""
+    moved = 0
+    for name, place in load_layout(of):
+        moved |= ((word >> place.offset) & ((1 << place.width) - 1)) << load_layout(to)[name].offset
+    return moved
+
+
 def good_descriptors(given: Network) -> list[int]:
     """Return the data of the network's descriptors."""
-    p = given.parameters
-    layout, mask = load_layout(p), (1 << p.descriptor.size) - 1
-    found = []
-    for row in ImagePacker(p, every_column=False).network_words(given.jobs):
-        word = int.from_bytes(row.tobytes(), "little")
-        if word & 15 == Unit.DESCRIPTOR.value:
-            found.append((word >> layout["data"].offset) & mask)
-    return found
+    layout, bits = load_layout(given.parameters), given.parameters.descriptor.size
+    chosen = [word for word in words_of(given) if word & 15 == Unit.DESCRIPTOR.value]
+    return [(word >> layout["data"].offset) & ((1 << bits) - 1) for word in chosen]
 
 
 def bad_descriptors(given: Network) -> Iterator[tuple[str, int, ErrorCode, int]]:

@@ -21,14 +21,14 @@ def given() -> Network:
 
 @pytest.fixture(scope="module")
 def model(given: Network, build_dir: Path) -> Path:
-    p = given.parameters
+    p = given.streaming
     return build_model(emit(lambda: AxiAccelerator(p), TOP, build_dir, repr(p)), TOP)
 
 
 @pytest.mark.rtl
 def test_axi(given: Network, model: Path, tmp_path: Path) -> None:
     vectors = tmp_path / "vectors.json"
-    write_vectors(given, vectors)
+    write_vectors(given, vectors, streaming=True)
     run_bench(model, TOP, "tests.rtl.bench_axi", {"QSIM_VECTORS": str(vectors), "QSIM_RESULTS": str(tmp_path)}, tmp_path)
     for name in ("plain", "pace 1", "pace 2"):
         with np.load(tmp_path / f"{name}.npz") as found:

@@ -71,6 +71,13 @@ def test_counters_are_copied_before_they_move(parameters: ArrayParameters) -> No
     assert store.banks * store.copy_cycles >= store.words == counters_layout(parameters).size // COUNTER_BITS
 
 
+def test_streaming_has_its_own_counter() -> None:
+    p = ArrayParameters.of(RTL["sparse-rtl-2"], layers=2, streamed=True)
+    registers, place = register_map(p), counters_layout(p)["loading"]
+    assert registers["COUNT_LOADING"].offset == COUNTERS + place.offset // 8
+    assert [field.reset for field in registers["MACHINE"].fields if field.name == "streamed"] == [1]
+
+
 @pytest.mark.parametrize("kind", PEKind)
 def test_every_kind_has_a_host_side(kind: PEKind) -> None:
     p = ArrayParameters(kind=kind, pes=2, columns=16, local_rows=8, weight_rows=16, pointers=32, layers=2)

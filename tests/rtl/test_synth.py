@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
 """Asks whether memories become block RAM and multipliers DSPs, whether synthesis is cached and clear about mistakes, and (slow) whether
-the arrays reach their frequencies.
+the arrays of all kinds can be placed and routed and reach their frequencies.
 """
 
 import dataclasses
@@ -9,17 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
+from qsim.arch.architecture import Architecture
 from qsim.arch.presets import MACHINES
 from qsim.errors import MissingExtra, QsimError
+from qsim.progress import silent
 from rtl.boards import DEVICES
 from rtl.boards.device import Resource
+from rtl.emit import rtlil_text
+from rtl.near import near
 from rtl.place import Netlist, PathPart, critical_path, place_and_route, without_numbers
-from rtl.synth import Synthesis, synthesise
+from rtl.synth import Synthesis, make_netlist, synthesise
 
 ONE_PE = MACHINES["sparse-up5k"].replace("array.pes", 1).replace("activations.bytes", 2048)
-WEIGHTS, LANE = "array.pe0.reader.weights", "array.drain.lane0"
-MEMORIES = {"array.scan.activations", "array.pe0.fetch.even", "array.pe0.fetch.odd", "array.pe0.accumulator.sums", f"{LANE}.biases"}
+WEIGHTS, LANE, SUMS = "array.pe0.reader.weights", "array.drain.lane0", "array.pe0.accumulator"
+POINTERS = {"array.pe0.fetch.even", "array.pe0.fetch.odd"}
+MEMORIES = {"array.activations.bank0", f"{SUMS}.sums", f"{LANE}.biases"}
+WEIGHT_BLOCKS = 16  # 32 KiB of weights in blocks of 2 KiB; every other memory of these machines fits one block
+
+
+def one_pe(kind: str) -> Architecture:
+    """Return ``ONE_PE`` with another kind of PE; entries of pulses as in the pvq machines."""
+    machine = ONE_PE.replace("array.kind", kind)
+    return machine.replace("array.code_bits", 8).replace("array.index_bits", 8) if kind == "pvq" else machine
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +42,42 @@ def synth_dir(request: pytest.FixtureRequest) -> Path:
     return request.config.cache.mkdir("synth")
 
 
-def homes(device: str, folder: Path, kind: str) -> set[str]:
-    """Return the modules that cells of a kind stand for, in the netlist of one PE made for a device."""
-    found = synthesise(ONE_PE, device, build_dir=folder, place=False)
-    cells = json.loads((folder / found.netlist / "design.json").read_text())["modules"]["shell"]["cells"]
-    names = [without_numbers(name) for name, cell in cells.items() if cell["type"] == kind]
-    return {max((home for home in MEMORIES | {WEIGHTS} if name.startswith(f"{home}.")), default=name) for name in names}
+def cells(machine: Architecture, device: str, folder: Path, kind: str) -> list[str]:
+    """Return the names of the cells of a kind in the netlist of a machine made for a device."""
+    found = synthesise(machine, device, build_dir=folder, place=False)
+    every = json.loads((folder / found.netlist / "design.json").read_text())["modules"]["shell"]["cells"]
+    return [without_numbers(name) for name, cell in every.items() if cell["type"] == kind]
 
 
-def test_ecp5_holds_memories_in_block_ram_and_multiplies_in_dsps(synth_dir: Path) -> None:
-    found = synthesise(ONE_PE, "ecp5-25k", build_dir=synth_dir, place=False)
-    assert homes("ecp5-25k", synth_dir, "DP16KD") == MEMORIES | {WEIGHTS}
-    # 32 KiB of weights in blocks of 2 KiB; every other memory of this machine fits one block.
-    assert found.used["block RAMs"] == 16 + len(MEMORIES)
-    assert found.used["DSPs"] == found.pes
+def homes(machine: Architecture, device: str, folder: Path, kind: str) -> set[str]:
+    """Return the memories that cells of a kind stand for; the name of a cell that stands for none."""
+    places = MEMORIES | POINTERS | {WEIGHTS, f"{LANE}.scales"}
+    names = cells(machine, device, folder, kind)
+    return {max((home for home in places if name.startswith(f"{home}.")), default=name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("kind", "memories", "in_sums", "in_drain", "elsewhere"),
+    [
+        ("sparse", MEMORIES | POINTERS, 1, 0, 0),
+        # Where there are no pointers, the place of a column is a product.
+        ("dense", MEMORIES, 1, 0, 1),
+        ("codebook", MEMORIES, 1, 0, 1),
+        # Pulses are added; only the drain multiplies: 32 bits of the sum by a scale takes two DSPs.
+        ("pvq", MEMORIES | POINTERS | {f"{LANE}.scales"}, 0, 2, 0),
+    ],
+)
+def test_ecp5_holds_memories_in_block_ram_and_multiplies_in_dsps(
+    kind: str, memories: set[str], in_sums: int, in_drain: int, elsewhere: int, synth_dir: Path
+) -> None:
+    machine = one_pe(kind)
+    found = synthesise(machine, "ecp5-25k", build_dir=synth_dir, place=False)
+    assert homes(machine, "ecp5-25k", synth_dir, "DP16KD") == memories | {WEIGHTS}
+    assert found.used["block RAMs"] == WEIGHT_BLOCKS + len(memories)
+    multipliers = cells(machine, "ecp5-25k", synth_dir, "MULT18X18D")
+    assert sum(name.startswith(f"{SUMS}.") for name in multipliers) == in_sums
+    assert sum(name.startswith(f"{LANE}.") for name in multipliers) == in_drain
+    assert found.used["DSPs"] == len(multipliers) == in_sums + in_drain + elsewhere
     # Pointers, weights and activations as flip-flops would be 290,000.
     assert found.used["flip-flops"] < 2000
     assert found.fmax_mhz is None
@@ -48,11 +85,29 @@ def test_ecp5_holds_memories_in_block_ram_and_multiplies_in_dsps(synth_dir: Path
 
 def test_up5k_holds_weights_in_single_port_ram(synth_dir: Path) -> None:
     found = synthesise(ONE_PE, "up5k", build_dir=synth_dir, place=False)
-    assert homes("up5k", synth_dir, "SB_SPRAM256KA") == {WEIGHTS}
-    assert homes("up5k", synth_dir, "SB_RAM40_4K") >= MEMORIES
-    assert WEIGHTS not in homes("up5k", synth_dir, "SB_RAM40_4K")
+    assert homes(ONE_PE, "up5k", synth_dir, "SB_SPRAM256KA") == {WEIGHTS}
+    in_block_ram = homes(ONE_PE, "up5k", synth_dir, "SB_RAM40_4K")
+    assert in_block_ram >= MEMORIES | POINTERS
+    assert WEIGHTS not in in_block_ram
     assert found.used["single-port RAMs"] == found.pes
     assert found.used["DSPs"] == found.pes
+
+
+class Two(wiring.Component):
+    """Two registers of the same content, each for an output of its own."""
+
+    def __init__(self) -> None:
+        super().__init__({"given": In(4), "one": Out(4), "other": Out(4)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [self.one.eq(near(m, self.given)), self.other.eq(near(m, self.given))]
+        return m
+
+
+def test_registers_of_their_own_are_not_merged(tmp_path: Path) -> None:
+    netlist, _ = make_netlist(rtlil_text(Two(), "shell"), DEVICES["ecp5-25k"], tmp_path, silent)
+    assert netlist.cells["TRELLIS_FF"] == 8
 
 
 def test_a_result_is_looked_up(synth_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,11 +192,11 @@ def test_what_nextpnr_refuses_is_told_in_its_words(tmp_path: Path) -> None:
     (tmp_path / "design.json").write_text("{}")
     netlist = Netlist(path=tmp_path / "design.json", cells={}, modules=())
     with pytest.raises(QsimError, match=r"nextpnr could not place and route for up5k: ERROR: .*modules"):
-        place_and_route(netlist, DEVICES["up5k"], 1, tmp_path, lambda stage, done, total: None)
+        place_and_route(netlist, DEVICES["up5k"], 1, tmp_path, silent)
 
 
-def _placed(machine: str, device: str, folder: Path) -> Synthesis:
-    found = synthesise(MACHINES[machine], device, build_dir=folder)
+def _placed(machine: Architecture, device: str, folder: Path) -> Synthesis:
+    found = synthesise(machine, device, build_dir=folder)
     assert found.fmax_mhz is not None
     assert found.critical_path
     return found
@@ -151,7 +206,17 @@ def _placed(machine: str, device: str, folder: Path) -> Synthesis:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("machine", "device", "mhz"), [("sparse-up5k", "up5k", 36), ("sparse-rtl-16", "ecp5-85k", 95)])
 def test_the_array_reaches_its_frequency(machine: str, device: str, mhz: float, synth_dir: Path) -> None:
-    assert (_placed(machine, device, synth_dir).fmax_mhz or 0) >= mhz
+    assert (_placed(MACHINES[machine], device, synth_dir).fmax_mhz or 0) >= mhz
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["sparse", "dense", "codebook", "pvq"])
+def test_four_pes_of_every_kind_are_placed_and_routed(kind: str, synth_dir: Path) -> None:
+    machine = MACHINES[f"{kind}-rtl-4"]
+    if kind == "dense":  # 136 KiB of weights a PE would be 272 block RAMs, and the device has 208
+        machine = machine.replace("weights.bytes", 64 * 1024)
+    assert _placed(machine, "ecp5-85k", synth_dir).pes == 4
 
 
 @pytest.mark.slow

@@ -49,5 +49,7 @@ def test_what_cannot_be_built_is_refused(given: Network) -> None:
     for divisor in (0, 3, 1 << 20):
         with pytest.raises(MachineError, match=r"divisor must be 4 to 1048575 clocks a bit"):
             UartAccelerator(given.parameters, divisor)
+    with pytest.raises(MachineError, match=r"parameters.streamed must be false behind a UART, not True"):
+        UartAccelerator(dataclasses.replace(given.parameters, streamed=True), 20)
     with pytest.raises(MachineError, match=r"parameters.row_width must be rows of less than 255 bytes, not 255"):
         UartAccelerator(dataclasses.replace(given.parameters, row_width=255, activation_bits=8), 20)

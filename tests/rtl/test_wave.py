@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qsim.arch.presets import MACHINES
+from qsim.arch import presets
+from qsim.arch.architecture import Architecture
 from qsim.errors import QsimError
 from qsim.model.compressed import QuantisedLayer
 from qsim.sim import event
@@ -18,7 +19,8 @@ from qsim.wave import simulated_rows, wave_files
 from rtl.parameters import ArrayParameters
 from rtl.rows import Row, rows_of
 from rtl.wave import TICKS, Dumped, dump
-from tests.rtl.cases import Case, Maker, coded_layer
+from tests.rtl.cases import Case, Maker, cases_for, coded_layer
+from tests.rtl.machines import MACHINES
 from tests.rtl.waves import SMALL, signals, values
 
 pytestmark = pytest.mark.rtl
@@ -51,16 +53,20 @@ class Shown:
         return {(row.unit, row.name): values(found[".".join(row.path)], self.dumped.start, self.dumped.cycles, TICKS) for row in self.rows}
 
 
-@pytest.fixture(scope="module")
-def shown(build_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    case, folder = busy_case(), tmp_path_factory.mktemp("wave")
-    target = folder / "layer.vcd"
-    dumped = dump(SMALL, array_job(case.layer, SMALL, case.inputs), build_dir, target)
-    rows = rows_of(ArrayParameters.of(SMALL))
-    files = wave_files(target, rows, simulated_rows(case.layer, SMALL, case.inputs[0]), dumped, target.read_bytes())
+def show(machine: Architecture, case: Case, build_dir: Path, target: Path) -> Shown:
+    """Write the waveforms of a case's first input."""
+    given = case.inputs[:1]
+    dumped = dump(machine, array_job(case.layer, machine, given), build_dir, target)
+    rows = rows_of(ArrayParameters.of(machine))
+    files = wave_files(target, rows, simulated_rows(case.layer, machine, given[0]), dumped, target.read_bytes())
     for path, content in files.items():
         path.write_bytes(content)
-    return Shown(case.layer, case.inputs, rows, dumped, {path.name: path for path in files})
+    return Shown(case.layer, given, rows, dumped, {path.name: path for path in files})
+
+
+@pytest.fixture(scope="module")
+def shown(build_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    return show(SMALL, busy_case(), build_dir, tmp_path_factory.mktemp("wave") / "layer.vcd")
 
 
 def test_every_row_is_the_same_in_every_cycle(shown: Shown) -> None:
@@ -69,6 +75,25 @@ def test_every_row_is_the_same_in_every_cycle(shown: Shown) -> None:
         np.testing.assert_array_equal(row, simulator[name], err_msg=".".join(name))
     assert all(row.any() for row in rtl.values()), "a row is of no use for the comparison: nothing happens in it"
     assert rtl["queue0", "level"].max() == SMALL.array.queue.depth
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("2 dense PEs", ".vcd"),
+        ("2 dense PEs, every column", ".vcd"),
+        ("2 codebook PEs", ".vcd"),
+        ("2 pvq PEs", ".vcd"),
+        ("3 narrow PEs", ".fst"),
+    ],
+)
+def test_every_row_is_the_same_for_every_kind_of_pe(name: str, suffix: str, build_dir: Path, tmp_path: Path) -> None:
+    for case_name, case in cases_for(MACHINES[name], seed=5).items():
+        result = show(MACHINES[name], case, build_dir, tmp_path / f"layer{suffix}")
+        rtl, simulator = result.of(f"layer{suffix}"), result.of("layer.sim.vcd")
+        for row, found in rtl.items():
+            np.testing.assert_array_equal(found, simulator[row], err_msg=f"{case_name}, {'.'.join(row)}")
 
 
 def test_the_rows_are_the_transfers_and_outputs(shown: Shown) -> None:
@@ -124,5 +149,5 @@ def test_the_inside_of_the_design_is_there_too(shown: Shown) -> None:
 def test_nothing_is_written_for_a_layer_that_cannot_run(tmp_path: Path) -> None:
     case = busy_case()
     with pytest.raises(QsimError, match="pointers must be of 4 PEs, not 2"):
-        dump(MACHINES["sparse-rtl-4"], array_job(case.layer, SMALL, case.inputs), tmp_path / "build", tmp_path / "layer.vcd")
+        dump(presets.MACHINES["sparse-rtl-4"], array_job(case.layer, SMALL, case.inputs), tmp_path / "build", tmp_path / "layer.vcd")
     assert not list(tmp_path.iterdir())
