@@ -12,10 +12,10 @@ from mutation.tests_of import (
     LAST_PLACES,
     LAST_WEIGHTS,
     NO_LAST,
-    PACE,
     SHORT_LIST,
     SPARSE,
     TIMEOUT,
+    WAITING_INPUT,
 )
 
 OF_TOP = (
@@ -65,7 +65,7 @@ OF_TOP = (
         file="rtl/transfer.py",
         old="self.bus.valid.eq(self.i.valid & active)",
         new="self.bus.valid.eq(self.i.valid)",
-        tests=(PACE,),
+        tests=(WAITING_INPUT,),
     ),
     Mutation(
         name="short input accepted",
@@ -223,8 +223,8 @@ OF_TOP = (
         name="abort of nothing",
         bug="An abort without a run is an error.",
         file="rtl/top.py",
-        old="aborted.eq(self.busy | aborted)",
-        new="aborted.eq(1)",
+        old="cut = self.abort & self.busy",
+        new="cut = self.abort",
         tests=(IDLE_ABORT,),
     ),
     Mutation(

@@ -21,7 +21,7 @@ SHORT_LIST = f"{_TOP}_errors.py::test_a_list_may_end_before_the_memory_does"
 ABORT = f"{_TOP}_errors.py::test_the_host_can_give_up_at_any_time"
 IDLE_ABORT = f"{_TOP}_errors.py::test_an_abort_without_a_run_is_no_error"
 
-PACE = f"{_TOP}_network.py::test_any_pace_gives_the_same[True-False]"
+WAITING_INPUT = f"{_TOP}_network.py::test_the_next_input_may_be_offered_at_any_time"
 BUSY_LOAD = f"{_TOP}_network.py::test_words_on_the_load_bus_are_ignored_during_a_run"
 
 

@@ -130,7 +130,7 @@ class Host:
         marked: int | None = None,
         meanwhile: Sequence[int] = (),
         abort: int | None = None,
-        most: int = 3000,
+        most: int = 1200,
     ) -> Run:
         """Start, send ``rows``, number ``marked`` (by default the last one) as the last, and take everything until ``done``.
 

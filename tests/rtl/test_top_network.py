@@ -110,6 +110,19 @@ def test_any_pace_gives_the_same(idle: bool, pressure: bool) -> None:
     network.simulate(bench)
 
 
+def test_the_next_input_may_be_offered_at_any_time() -> None:
+    """During the whole run of the one before: nothing of it is taken, and nothing that the run needs is written over."""
+    network = small_network("sparse")
+
+    async def bench(host: Host) -> None:
+        rows = network.rows(0)
+        run = await host.run([*rows, *network.rows(1)], marked=len(rows) - 1)
+        assert run.taken == len(rows)
+        check_outputs(network, 0, run)
+
+    network.simulate(bench)
+
+
 def test_words_on_the_load_bus_are_ignored_during_a_run() -> None:
     """Every word of the network, of another one, while the first is busy: nothing of it is taken."""
     network = small_network("sparse")
