@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """A network of three layers on a small machine of odd sizes, and everything that a bench needs to run it, right and wrong."""
 
 import dataclasses
@@ -22,13 +21,13 @@ from rtl.counters import COUNTER_BITS, counters_layout
 from rtl.image import ImagePacker
 from rtl.job import ArrayJob
 from rtl.load import Unit, load_layout
+from rtl.loader import StreamLimits
 from rtl.network import NetworkRun
 from rtl.parameters import ArrayParameters
 from rtl.register import Access
 from rtl.registers import register_map
 from rtl.sequencer import ErrorCode
 from rtl.stream_image import StreamImage
-from rtl.weight_port import WeightPort
 from rtl.window import unit_depths
 from tests.rtl.cases import Maker, coded_layer
 from tests.rtl.machines import _variant
@@ -77,12 +76,12 @@ class Network:
 
     def packets(self) -> list[list[int]]:
         """Return each layer's weights as words of the stream of weights."""
-        streamer = WeightPort(self.streaming).streamer
+        limits = StreamLimits(code_bits=self.parameters.code_bits)
         found = []
         for layer in self.layers:
             node = layer.node
             stored = encode_form(layer.form, layer.bias, node.bias_format, EncodeOptions(by_column=True))
-            found.append(StreamImage.of(stored, node.outputs, node.inputs, streamer).packet())
+            found.append(StreamImage.of(stored, node.outputs, node.inputs, limits).packet())
         return found
 
     def run_of(self, results: dict[str, np.ndarray]) -> NetworkRun:

