@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 ARRAY: dict[str, tuple[str, ...]] = {
     "pe.kind": tuple(PEKind),
     "pe.state": ("busy", "starved", "idle"),
-    "queue.level": ("full", "empty", "full in one PE and empty in another"),
+    "queue.level": ("full", "empty"),
+    "queue.balance": ("all alike", "full in one PE and empty in another"),
     "pointers.bank": ("column starts in the even bank", "column starts in the odd bank"),
     "entries.kind": ("weight", "filler", "two fillers in a row", "column without an entry"),
     "sums.read": ("from memory", "from one product before", "from two products before", "from three products before"),
@@ -93,7 +94,8 @@ def _hits(of: MachineDraw, record: LayerRecord, columns: int) -> dict[str, set[s
     table: dict[str, dict[str, object]] = {
         "pe.kind": {of.kind: True},
         "pe.state": {"busy": busy, "starved": starved, "idle": busy + starved < pes},
-        "queue.level": {"full": any_of["full"], "empty": any_of["empty"], "full in one PE and empty in another": mixed},
+        "queue.level": {"full": any_of["full"], "empty": any_of["empty"]},
+        "queue.balance": {"all alike": not mixed, "full in one PE and empty in another": mixed},
         "pointers.bank": {
             "column starts in the even bank": bool((popped & (events["odd"] == 0)).any()),
             "column starts in the odd bank": bool((popped & (events["odd"] == 1)).any()),
