@@ -5,7 +5,7 @@ from functools import partial
 
 from rich.console import Console
 
-from qsim.errors import MissingExtra
+from qsim.errors import MissingExtra, QsimError
 from rtl.formal.bugs import BUGS
 from rtl.formal.prover import Method, Verdict, check, require_tools
 from rtl.formal.tasks import Task, source_of, tasks
@@ -35,7 +35,11 @@ def main() -> int:
 def _proofs(known: dict[str, Task]):
     for task in known.values():
         make = partial(task.make, source_of(task))
-        proof, cover = check(make, task.method, task.depth), check(make, Method.COVER, task.covers)
+        try:
+            proof, cover = check(make, task.method, task.depth), check(make, Method.COVER, task.covers)
+        except QsimError as error:
+            yield task.name, task.says, _extent(task.depth), 0.0, str(error), False
+            continue
         result = f"{'proved' if proof.holds else 'FAILS'}, covers {'reached' if cover.holds else 'NOT REACHED'}"
         yield task.name, task.says, _extent(task.depth), _seconds(proof, cover), result, proof.holds and cover.holds
 

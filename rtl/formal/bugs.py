@@ -117,6 +117,8 @@ BUGS = (
         new='m.next = "START"',
         depth=30,
     ),
+    Bug(name="loader writes behind an error", tasks=("entry loader",), old="packer.load.valid & self.busy", new="packer.load.valid"),
+    Bug(name="loader forgets the layer's place", tasks=("entry loader",), old="weight_base.eq(layer.weight_base)", new="weight_base.eq(0)"),
     Bug(name="decoder needs no last word", tasks=("huffman",), old=" | ~code.ended", new=""),
     Bug(name="decoder puts words too low", tasks=("huffman",), old="word >> level", new="word >> held"),
     Bug(name="decoder lets codes run past the end", tasks=("huffman",), old=" | (used > left)", new=""),

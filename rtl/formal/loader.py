@@ -18,9 +18,9 @@ GAP_BITS, COUNT_BITS = 2, 3
 
 
 def entry_loader(source: ModuleType) -> Harness:
-    """Any sizes, places and entries: every word is a weight row from the layer's first one on or a pair of its pointers, inside the memories, of a
-    PE that there is, and comes between ``start`` and ``done``, none after an error. What has entries, or has all of them, is
-    done within a bounded number of cycles.
+    """Any sizes, places and entries: every word is a weight row from the layer's first one on or a pair of its pointers, inside the
+    memories, of a PE that there is, and comes between ``start`` and ``done``, none after an error. While entries come, one is taken
+    or the layer is done within a bounded number of cycles.
     """
     p = PARAMETERS
 

@@ -60,7 +60,7 @@ def _pyramids() -> list[Task]:
     index = partial(harnesses.pyramid_index, n=2, k=2)
     return [
         Task(name="pyramid index (2, 2)", says="order, stability, coordinates", module="rtl.pvq.index", make=index),
-        Task(name="pyramid dot", says="order, stability, product", module="rtl.pvq.dot", make=dot.pyramid_dot, depth=12),
+        Task(name="pyramid dot", says="order, stability, product", module="rtl.pvq.dot", make=dot.pyramid_dot, depth=11),
     ]
 
 
@@ -95,7 +95,7 @@ def _array() -> list[Task]:
             says=wanted,
             module=module,
             make=partial(scan.nonzero_scan, rows=6, width=1, bits=1),
-            depth=16,
+            depth=13,
             covers=18,
         ),
         *(
