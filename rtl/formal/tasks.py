@@ -60,7 +60,7 @@ def _pyramids() -> list[Task]:
     index = partial(harnesses.pyramid_index, n=2, k=2)
     return [
         Task(name="pyramid index (2, 2)", says="order, stability, coordinates", module="rtl.pvq.index", make=index),
-        Task(name="pyramid dot", says="order, stability, product", module="rtl.pvq.dot", make=dot.pyramid_dot, depth=11),
+        Task(name="pyramid dot", says="order, stability, product", module="rtl.pvq.dot", make=dot.pyramid_dot, depth=12),
     ]
 
 
