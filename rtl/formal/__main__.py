@@ -1,15 +1,17 @@
 """``python -m rtl.formal``: run all proofs, their covers and the planted bugs; exit status 1 if any is not as it must be."""
 
 import sys
+from collections.abc import Iterator
 from functools import partial
 
 from rich.console import Console
 
-from qsim.errors import MissingExtra
+from qsim.errors import MissingExtra, QsimError
 from rtl.formal.bugs import BUGS
 from rtl.formal.prover import Method, Verdict, check, require_tools
 from rtl.formal.tasks import Task, source_of, tasks
 
+Line = tuple[str, str, str, float, str, bool]  # name, property, depth, CPU seconds, result, whether that is good
 ROW = "{:<37}{:<38}{:<11}{:>9}  {}"
 
 
@@ -32,15 +34,21 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _proofs(known: dict[str, Task]):
+def _proofs(known: dict[str, Task]) -> Iterator[Line]:
+    """Prove every task, and reach its covers."""
     for task in known.values():
         make = partial(task.make, source_of(task))
-        proof, cover = check(make, task.method, task.depth), check(make, Method.COVER, task.covers)
+        try:
+            proof, cover = check(make, task.method, task.depth), check(make, Method.COVER, task.covers)
+        except QsimError as error:
+            yield task.name, task.says, _extent(task.depth), 0.0, str(error), False
+            continue
         result = f"{'proved' if proof.holds else 'FAILS'}, covers {'reached' if cover.holds else 'NOT REACHED'}"
         yield task.name, task.says, _extent(task.depth), _seconds(proof, cover), result, proof.holds and cover.holds
 
 
-def _bugs(known: dict[str, Task]):
+def _bugs(known: dict[str, Task]) -> Iterator[Line]:
+    """Have every planted bug refuted by every task that must see it."""
     for bug in BUGS:
         for name in bug.tasks:
             found = check(partial(known[name].make, source_of(known[name], bug)), bug.method, bug.depth)

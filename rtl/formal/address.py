@@ -20,7 +20,7 @@ def column_address(source: ModuleType, pe: int) -> Harness:
     p = PARAMETERS
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
-        layer, before = unit.layer, Signal(p.layer)
+        layer, before = unit.layer, Signal(p.layer, reset_less=True)
         m.d.sync += before.eq(layer)
         rows = Signal(range(-1, p.local_rows + 1))
         m.d.comb += rows.eq(layer.drain_rows - Mux(layer.full_pes <= pe, 1, 0))

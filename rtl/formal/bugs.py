@@ -28,7 +28,7 @@ ADDRESSES = ("column address, PE 0", "column address, PE 1")
 READERS = ("entry reader, sparse", "entry reader, dense")
 SCANS = ("scan, 2 rows of 2", "scan, 6 rows of 1")
 MEMORIES = ("activation rows, 2 PEs", "activation rows, 3 PEs")
-SEQUENCERS = ("sequencer, sparse", "sequencer, dense")
+SEQUENCERS = ("sequencer, sparse", "sequencer, dense", "sequencer, streamed")
 DECODERS = ("huffman", "huffman, one symbol")
 
 BUGS = (
@@ -64,7 +64,19 @@ BUGS = (
     Bug(name="scan reads without a slot", tasks=SCANS[1:], old=" & (slots != 0)", new="", depth=18),
     Bug(name="scan leaves a row when stalled", tasks=SCANS, old=" & (~self.o.valid | self.o.ready)),", new="),"),
     Bug(name="drain asks for a row too many", tasks=("drain",), old="row + 1 == self.layer", new="row == self.layer"),
-    Bug(name="drain takes another layer's bias", tasks=("drain",), old="stored.eq(self.layer.row_base)", new="stored.eq(0)"),
+    Bug(name="drain takes another layer's bias", tasks=("drain",), old="stored + 1, self.layer.row_base", new="stored + 1, 0"),
+    Bug(
+        name="drain goes on behind a reset",
+        tasks=("drain",),
+        old="counting, (row, stored) = Signal(), (",
+        new="counting, (row, stored) = Signal(reset_less=True), (",
+    ),
+    Bug(
+        name="reader offers behind a reset",
+        tasks=READERS,
+        old="row_valid, entry_valid = Signal(), Signal(), Signal()",
+        new="row_valid, entry_valid = Signal(), Signal(), Signal(reset_less=True)",
+    ),
     Bug(name="rows in wrong words", tasks=MEMORIES[1:], old="word.eq(word + last)", new="word.eq(word + 1)"),
     Bug(name="results over the source", tasks=MEMORIES, old="written, ~self.layer.source", new="written, self.layer.source"),
     Bug(name="row of a later read", tasks=MEMORIES[1:], old="word_select(read_group", new="word_select(group"),
@@ -74,9 +86,29 @@ BUGS = (
     Bug(name="output ends a row too late", tasks=("output reader",), old="left <= 1", new="left == 0"),
     Bug(name="sequencer admits an output too many", tasks=SEQUENCERS, old="outputs > p.columns", new="outputs > p.columns + 1", depth=24),
     Bug(name="sequencer admits a bias too many", tasks=SEQUENCERS, old="layer.row_base + rows >", new="rows >", depth=24),
-    Bug(name="sequencer admits a pointer too many", tasks=SEQUENCERS[:1], old="columns + 1 >", new="columns >", depth=24),
+    Bug(name="sequencer admits a pointer too many", tasks=SEQUENCERS[::2], old="columns + 1 >", new="columns >", depth=24),
     Bug(name="sequencer decides a cycle early", tasks=SEQUENCERS, old="flaw != ErrorCode.NONE", new="0", depth=24),
-    Bug(name="sequencer has no timeout", tasks=SEQUENCERS, old="(self.timeout != 0) & (spent > self.timeout)", new="0", depth=0),
+    Bug(
+        name="sequencer has no timeout",
+        tasks=SEQUENCERS,
+        old="with m.If((self.timeout != 0) & (spent > self.timeout))",
+        new="with m.If(0)",
+        depth=0,
+    ),
+    Bug(
+        name="sequencer loads without a timeout",
+        tasks=SEQUENCERS[2:],
+        old="with m.Elif((self.timeout != 0) & (spent > self.timeout))",
+        new="with m.Elif(0)",
+        depth=0,
+    ),
+    Bug(
+        name="sequencer takes refused weights",
+        tasks=SEQUENCERS[2:],
+        old="self._fail(m, REFUSALS.get(error, ErrorCode.DECODER))",
+        new="pass",
+        depth=30,
+    ),
     Bug(name="sequencer overlooks a missing end", tasks=SEQUENCERS, old="m.Elif(self.input.late)", new="m.Elif(0)", depth=24),
     Bug(
         name="sequencer starts before it settles",
@@ -85,6 +117,8 @@ BUGS = (
         new='m.next = "START"',
         depth=30,
     ),
+    Bug(name="loader writes behind an error", tasks=("entry loader",), old="packer.load.valid & self.busy", new="packer.load.valid"),
+    Bug(name="loader forgets the layer's place", tasks=("entry loader",), old="weight_base.eq(layer.weight_base)", new="weight_base.eq(0)"),
     Bug(name="decoder needs no last word", tasks=("huffman",), old=" | ~code.ended", new=""),
     Bug(name="decoder puts words too low", tasks=("huffman",), old="word >> level", new="word >> held"),
     Bug(name="decoder lets codes run past the end", tasks=("huffman",), old=" | (used > left)", new=""),

@@ -32,7 +32,7 @@ def drain(source: ModuleType) -> Harness:
             m.d.sync += [left.eq(left - 1), row.eq(row + 1)]
         with m.If(unit.start):
             m.d.sync += [left.eq(layer.drain_rows), row.eq(0)]
-        m.d.comb += [Assert(unit.row_valid == asked), Assert(~asked | ((unit.row == row) & (row < p.local_rows)))]
+        m.d.comb += [Assert(unit.asked[0].valid == asked), Assert(~asked | ((unit.asked[0].row == row) & (row < p.local_rows)))]
 
         bias = Signal(signed(p.bias_bits))
         m.d.comb += bias.eq(biases[(layer.row_base + row)[:2]])
@@ -61,12 +61,12 @@ def drain(source: ModuleType) -> Harness:
 
 def _assume_layers(m: Module, unit: wiring.Component, asked: Value, done: Value) -> None:
     """A layer starts when the one before is done, stands from the cycle before on, lies inside the memories and shifts nothing."""
-    layer, before, busy = unit.layer, Signal(PARAMETERS.layer), Signal()
+    layer, before, busy = unit.layer, Signal(PARAMETERS.layer, reset_less=True), Signal()
     m.d.sync += [before.eq(layer), busy.eq(unit.start | (busy & ~done))]
     m.d.comb += [
         Assume(~(unit.start & busy)),
         Assume(~(unit.start | busy) | (Value.cast(layer) == Value.cast(before))),
-        Assume(~(unit.load.valid & (unit.start | busy))),
+        Assume(~(unit.loads[0].valid & (unit.start | busy))),
         Assume((layer.drain_rows > 0) & (layer.row_base + layer.drain_rows <= PARAMETERS.local_rows)),
         Assume((layer.bias_shift == 0) & (layer.left == 0) & (layer.right == 0)),
     ]
@@ -74,9 +74,9 @@ def _assume_layers(m: Module, unit: wiring.Component, asked: Value, done: Value)
 
 def _loaded(m: Module, unit: wiring.Component) -> Array[Signal]:
     """Return the biases that were loaded, at places that there are."""
-    word = unit.load.word
-    biases = Array(Signal(signed(PARAMETERS.bias_bits), name=f"bias{at}") for at in range(PARAMETERS.local_rows))
-    with m.If(unit.load.valid & (word.unit == Unit.BIAS) & (word.pe == 0)):
+    word = unit.loads[0].word
+    biases = Array(Signal(signed(PARAMETERS.bias_bits), name=f"bias{at}", reset_less=True) for at in range(PARAMETERS.local_rows))
+    with m.If(unit.loads[0].valid & (word.unit == Unit.BIAS) & (word.pe == 0)):
         for at, bias in enumerate(biases):
             with m.If(word.address == at):
                 m.d.sync += bias.eq(word.data)

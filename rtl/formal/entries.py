@@ -63,7 +63,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
 def _loaded(m: Module, unit: wiring.Component, p: ArrayParameters) -> Array[data.View]:
     """Return the entries that were loaded; nothing is loaded while a column is held."""
     width = Signal(p.entry).as_value().shape().width
-    entries = Array(Signal(p.entry, name=f"entry{place}") for place in range(p.weight_rows * p.entries_per_row))
+    entries = Array(Signal(p.entry, name=f"entry{place}", reset_less=True) for place in range(p.weight_rows * p.entries_per_row))
     word = unit.load.word
     with m.If(unit.load.valid & (word.unit == Unit.WEIGHTS) & (word.pe == 0)):
         for place, entry in enumerate(entries):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from types import ModuleType
 
-from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, ResetSignal, Signal, Value, signed
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -17,7 +17,9 @@ Rules = Callable[[Module, wiring.Component, Signal], None]
 
 
 class Harness(wiring.Component):
-    """A component in an environment that may do all that a stream's contract allows; ``choose`` picks the item to follow.
+    """A component in an environment that may do all that a stream's contract allows, and reset it in any cycle; ``choose`` picks the
+    item to follow. A reset begins the rules anew, but for what lies in memories, whereas the component's registers without reset keep
+    what they hold: so a proof is one from every state that a reset can leave.
 
     Outputs whose ``ready`` is constant have no port; the rules see them all the same.
     """
@@ -35,7 +37,6 @@ class Harness(wiring.Component):
         for name, member in self.unit.signature.members.items():
             here, there = getattr(self.unit, name), getattr(self.inner, name)
             _connect(m, here, there, member)
-        m.d.comb += Assume(~ResetSignal())
         self.rules(m, self.inner, self.choose)
         return m
 
@@ -128,7 +129,7 @@ def codebook(source: ModuleType) -> Harness:
     """A look-up gives the weight that the table held when the item was taken, with its tag."""
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
-        table = Array(Signal(signed(2), name=f"entry{at}") for at in range(4))
+        table = Array(Signal(signed(2), name=f"entry{at}", reset_less=True) for at in range(4))
         with m.If(unit.write.en):
             m.d.sync += table[unit.write.addr].eq(unit.write.data)
         assume_stable(m, unit.i, "i")
@@ -146,7 +147,7 @@ def pointer_fetch(source: ModuleType) -> Harness:
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
         word, width = unit.load.word, p.pointer.width
-        pointers = Array(Signal(p.pointer, name=f"pointer{at}") for at in range(2 * depth))
+        pointers = Array(Signal(p.pointer, name=f"pointer{at}", reset_less=True) for at in range(2 * depth))
         with m.If(unit.load.valid & (word.unit == Unit.POINTERS) & (word.pe == 0)):
             for at in range(depth):
                 with m.If(word.address == at):

@@ -23,7 +23,8 @@ def activation_memory(source: ModuleType, pes: int, width: int, columns: int) ->
     places = ActivationPlaces.of(p)
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
-        halves = [[Signal(name=f"half{half}_{at}") for at in range(places.lanes << places.depth_bits)] for half in range(2)]
+        size = places.lanes << places.depth_bits
+        halves = [[Signal(name=f"half{half}_{at}", reset_less=True) for at in range(size)] for half in range(2)]
         scans, unloads = unit.scan, unit.unload
         reads, restart = scans.en | unloads.en, scans.restart | unloads.restart
         reading, storing = Signal(range(p.activation_rows + 1)), Signal(range(p.local_rows + 1))

@@ -71,7 +71,7 @@ def require_tools() -> None:
             raise MissingExtra("formal", "proving properties of the RTL")
 
 
-def check(make: Callable[[], object], method: Method, depth: int, timeout: float = 300.0) -> Verdict:
+def check(make: Callable[[], object], method: Method, depth: int, timeout: float = 600.0) -> Verdict:
     """Decide the harness that ``make`` returns; ``depth`` cycles for a bounded run or cover, no meaning for an unbounded proof.
 
     Raises :class:`QsimError` if a tool fails or does not end in ``timeout`` seconds.

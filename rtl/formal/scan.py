@@ -66,7 +66,7 @@ def nonzero_scan(source: ModuleType, rows: int, width: int, bits: int) -> Harnes
 
 def _assume_layers(m: Module, unit: wiring.Component, p: ArrayParameters) -> Signal:
     """Start only while nothing is under way, with sizes that fit, which stand to the cycle after it; return whether it was ``active``."""
-    layer, before, was_active = unit.layer, Signal(p.layer), Signal()
+    layer, before, was_active = unit.layer, Signal(p.layer, reset_less=True), Signal()
     m.d.sync += [before.eq(layer), was_active.eq(unit.active)]
     base = Const(0, 4) + layer.column_base
     m.d.comb += [

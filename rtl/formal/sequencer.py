@@ -16,7 +16,7 @@ CLEARS = 3  # most cycles that the array takes for draining all its rows, here
 TIMEOUT = 3
 
 
-def sequencer(source: ModuleType, kind: PEKind) -> Harness:
+def sequencer(source: ModuleType, kind: PEKind, *, streamed: bool = False) -> Harness:
     """Any descriptors, any input, an array that takes any time: the array only gets configurations that lie inside its memories, is
     started only with the one of this layer in place (and its whole codebook), and not after an error. With an error the run is over,
     all sums cleared, within a bounded number of cycles, ``done`` once; a run waits for nothing but input, output and, without a
@@ -25,11 +25,12 @@ def sequencer(source: ModuleType, kind: PEKind) -> Harness:
     p = ArrayParameters(
         pes=2, kind=kind, columns=4, local_rows=3, weight_rows=2, entries_per_row=2, activation_bits=2, weight_bits=1, code_bits=1,
         index_bits=1, row_width=2, layers=2, pointers=4 if kind is PEKind.SPARSE else 0, bias_bits=1,
+        streamed=streamed,
     )  # fmt: skip
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
         running, clearing = _assume_array(m, unit)
-        waits = _assume_transfers(m, unit)
+        waits, refused = _assume_transfers(m, unit, p)
         codes = source.ErrorCode
         failed = unit.error != codes.NONE
         word, written = unit.bus.word, unit.bus.valid
@@ -40,11 +41,14 @@ def sequencer(source: ModuleType, kind: PEKind) -> Harness:
             Assume(~(unit.load.valid & unit.busy)),
             Assert(~written | (word.unit == Unit.LAYER) | ((word.unit == Unit.CODEBOOK) & (word.address < 1 << p.code_bits) & in_run)),
             Assert(~configures | _inside(p, layer, unit.descriptor.outputs, clears=~in_run)),
-            Assert(~(written | unit.array.start | unit.input.start | unit.output.start) | ~running),
-            Assert(~(unit.array.start | unit.input.start | unit.output.start) | in_run),
+            Assert(~(written | _starts(unit, p)) | ~running),
+            Assert(~_starts(unit, p) | in_run),
             Assert(~unit.input.start | (unit.descriptor.layer.scan_rows <= p.activation_rows)),
         ]
         _assert_configured(m, unit, p, configures, layer)
+        was_refused = Signal()
+        m.d.sync += was_refused.eq(refused)
+        m.d.comb += Assert(~was_refused | failed)
         _assert_ends(m, unit, codes, failed, waits, running & ~clearing)
 
     return Harness(source.Sequencer(p), rules)
@@ -63,6 +67,12 @@ def _inside(p: ArrayParameters, layer: data.View, outputs: Value, clears: Value)
     else:
         weights = layer.weight_base + layer.columns * layer.drain_rows <= p.weight_rows * p.entries_per_row
     return Cat(*reads, *drains).all() & Mux(clears, ~layer.store, Cat(*runs, *stores, weights).all())
+
+
+def _starts(unit: wiring.Component, p: ArrayParameters) -> Value:
+    """Return whether something is begun for a layer."""
+    starts = unit.array.start | unit.input.start | unit.output.start
+    return starts | unit.weights.start if p.streamed else starts
 
 
 def _assume_array(m: Module, unit: wiring.Component) -> tuple[Signal, Signal]:
@@ -86,18 +96,27 @@ def _assume_array(m: Module, unit: wiring.Component) -> tuple[Signal, Signal]:
     return running, clearing
 
 
-def _assume_transfers(m: Module, unit: wiring.Component) -> Value:
-    """Input and output end only after they began; return whether one of them is waited for."""
-    waits = []
-    for name in ("input", "output"):
+def _assume_transfers(m: Module, unit: wiring.Component, p: ArrayParameters) -> tuple[Value, Value]:
+    """Input and output end only after they began, streamed weights at any time after, and their end stays; return whether one of them
+    is waited for, and whether it was bad.
+    """
+    waits, refused = [], unit.input.done & (unit.input.early | unit.input.late)
+    for name in ("input", "output", *(("weights",) if p.streamed else ())):
         part, active = getattr(unit, name), Signal(name=f"{name}_active")
         with m.If(part.done):
             m.d.sync += active.eq(0)
         with m.If(part.start):
             m.d.sync += active.eq(1)
-        m.d.comb += Assume(active | ~part.done)
+        if name != "weights":
+            m.d.comb += Assume(active | ~part.done)
         waits.append(active)
-    return Cat(waits).any()
+    if p.streamed:
+        refused |= waits[-1] & unit.weights.done & Value.cast(unit.weights.error).any()
+        with m.If(unit.weights.stop):
+            m.d.sync += waits[-1].eq(0)
+        waits[-1] = waits[-1] & (unit.timeout == 0)
+        m.d.comb += Cover(unit.weights.start & (unit.layer == 1))
+    return Cat(waits).any(), refused
 
 
 def _assert_configured(m: Module, unit: wiring.Component, p: ArrayParameters, configures: Value, layer: data.View) -> None:
@@ -132,14 +151,11 @@ def _assert_ends(m: Module, unit: wiring.Component, codes: type, failed: Value, 
         Assert(~was_busy | (was == codes.NONE) | (unit.error == was)),
         Assert(~(unit.ready & unit.busy)),
     ]
-    refused = Signal()
-    m.d.sync += refused.eq(unit.input.done & (unit.input.early | unit.input.late))
-    m.d.comb += Assert(~refused | (unit.error == codes.INPUT_ENDS_EARLY) | (unit.error == codes.INPUT_ENDS_LATE))
     clear = unit.settle + 3 + CLEARS
     assert_soon(m, unit.busy & failed, clear + 1, "halt")
     assert_soon(m, ~unit.busy & ~unit.ready, clear + 2, "ready")
     layer = unit.busy & ~waits & ~unit.layer_done & ~failed & ~(runs & (unit.timeout == 0))
-    assert_soon(m, layer, unit.setup_latency + TIMEOUT + unit.settle + 3, "layer")
+    assert_soon(m, layer, unit.setup_latency + 2 * TIMEOUT + unit.settle + 6, "layer")
     assert_soon(m, runs & (unit.timeout != 0) & ~failed, TIMEOUT + 3, "run")
     for error in (codes.ILLEGAL_DESCRIPTOR, codes.TOO_LARGE, codes.INPUT_ENDS_EARLY, codes.INPUT_ENDS_LATE, codes.TIMEOUT):
         m.d.comb += Cover(unit.done & (unit.error == error))

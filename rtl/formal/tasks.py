@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from qsim.arch.architecture import PEKind
-from rtl.formal import address, decoder, dot, drain, entries, harnesses, memory, pulses, scan, sequencer, transfer
+from rtl.formal import address, decoder, dot, drain, entries, harnesses, loader, memory, pulses, scan, sequencer, transfer
 from rtl.formal.bugs import Bug
 from rtl.formal.prover import Method
 
@@ -95,7 +95,7 @@ def _array() -> list[Task]:
             says=wanted,
             module=module,
             make=partial(scan.nonzero_scan, rows=6, width=1, bits=1),
-            depth=16,
+            depth=13,
             covers=18,
         ),
         *(
@@ -127,15 +127,22 @@ def _network() -> list[Task]:
             )
             for kind in (PEKind.SPARSE, PEKind.DENSE)
         ),
+        Task(
+            name="sequencer, streamed",
+            says=halts,
+            module="rtl.sequencer",
+            make=partial(sequencer.sequencer, kind=PEKind.SPARSE, streamed=True),
+            covers=50,
+        ),
     ]
 
 
 def _decoders() -> list[Task]:
     says, module = "symbols, stability, errors, ends", "rtl.huffman"
+    load = Task(name="entry loader", says="in range, ends, halts with an error", module="rtl.loader", make=loader.entry_loader, covers=24)
     codes = (("huffman", decoder.COMPLETE), ("huffman, one symbol", decoder.SINGLE))
-    return [
-        Task(name=name, says=says, module=module, make=partial(decoder.huffman, code=code), depth=15, covers=15) for name, code in codes
-    ]
+    make = [(name, partial(decoder.huffman, code=code)) for name, code in codes]
+    return [*(Task(name=name, says=says, module=module, make=one, depth=15, covers=15) for name, one in make), load]
 
 
 def source_of(task: Task, bug: Bug | None = None) -> ModuleType:
