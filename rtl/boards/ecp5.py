@@ -17,7 +17,7 @@ _PLACED = {
     "DP16KD": Resource.BLOCK_RAMS,
     "TRELLIS_IO": Resource.PINS,
 }
-# router1 of nextpnr 0.11, its default here, negotiates net by net: with 4 PEs it had not ended when router2 had, with 16 not after an hour.
+# router1 of nextpnr 0.11, its default here, works net by net: with 4 PEs it had not ended in twice the time of router2.
 _ROUTER = ("--router", "router2")
 _SOURCE = "Lattice FPGA-DS-02012 (ECP5 family data sheet); LUTs and pins as nextpnr has them"
 
