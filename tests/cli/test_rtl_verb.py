@@ -50,7 +50,7 @@ def test_mistakes_end_with_status_2_and_leave_nothing(qsim: Command, workplace: 
         ((file, "--images", "10000"), "--images must be 0 to 9999"),
         ((tmp_path / "none.qsz",), "none.qsz"),
         (("-m", "sparse-huffman-dram"), "dram must be absent"),
-        (("--bus", "spi"), "'spi' is not one of 'axi', 'none'"),
+        (("--bus", "spi"), "'spi' is not one of 'axi', 'uart', 'none'"),
         (("--layers", "0"), "not in the range"),
     ):
         status, said, err = qsim("rtl", *words, "--out", out)

@@ -18,6 +18,7 @@ from systemrdl.node import FieldNode, RegNode
 
 from qsim.errors import MachineError, QsimError, UnsupportedProgram
 from qsim.package import network_vectors, write_package
+from rtl.bus import Bus
 from rtl.emit import rtlil_text, verilog_text
 from rtl.load import Unit, load_layout
 from rtl.package import MANIFEST, TOP, package_files
@@ -79,9 +80,9 @@ def vectors() -> Vectors:
 def written(vectors: Vectors, bus: str, simulator: str, build_dir: Path) -> Package:
     """Write a package to where the one of the last test run is; equal texts stay, and with them what was compiled."""
     folder = build_dir / f"package-{bus}"
-    files = package_files(MACHINE, build_dir=build_dir, bus=bus, vectors=vectors, source="test")
+    files = package_files(MACHINE, build_dir=build_dir, bus=Bus(bus), vectors=vectors, source="test")
     if not (folder / MANIFEST).exists() or (folder / MANIFEST).read_text() != files[MANIFEST]:
-        write_package(folder, MACHINE, build_dir=build_dir, bus=bus, vectors=vectors, source="test")
+        write_package(folder, MACHINE, build_dir=build_dir, bus=Bus(bus), vectors=vectors, source="test")
     return compiled(folder, simulator)
 
 
@@ -230,10 +231,12 @@ def test_the_manifest_has_the_hash_of_every_file(with_axi: Package) -> None:
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(vectors: Vectors, build_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(QsimError, match="bus must be a bus of the accelerator, not 'spi'; legal values: axi, none"):
-        write_package(out, MACHINE, build_dir=build_dir, bus="spi", vectors=vectors)
+    with pytest.raises(QsimError, match="bus must be a bus of the accelerator, not 'spi'; legal values: axi, uart, none"):
+        Bus("spi")
+    with pytest.raises(MachineError, match="divisor must be 4 to "):
+        Bus("uart", 3)
     with pytest.raises(MachineError, match="layers must be at least 3, those of the network, not 2"):
-        write_package(out, MACHINE, build_dir=build_dir, bus="none", layers=2, vectors=vectors)
+        write_package(out, MACHINE, build_dir=build_dir, bus=Bus("none"), layers=2, vectors=vectors)
     with pytest.raises(UnsupportedProgram, match="presets with RTL that this network fits: "):
         network_vectors(network().layers, MACHINE.replace("weights.bytes", 20), network().values[0])
     assert not out.exists()
@@ -242,11 +245,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(vectors: Vector
 def test_only_an_earlier_package_is_replaced(vectors: Vectors, build_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     for _ in range(2):
-        write_package(out, MACHINE, build_dir=build_dir, bus="none", vectors=vectors)
+        write_package(out, MACHINE, build_dir=build_dir, bus=Bus("none"), vectors=vectors)
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     (out / "notes.txt").write_text("mine")
     with pytest.raises(QsimError, match="not 'one with notes.txt'"):
-        write_package(out, MACHINE, build_dir=build_dir, bus="none", vectors=vectors)
+        write_package(out, MACHINE, build_dir=build_dir, bus=Bus("none"), vectors=vectors)
     assert (out / "notes.txt").exists() and (out / "accelerator.v").exists()
 
 
