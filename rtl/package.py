@@ -40,7 +40,7 @@ TEXTS = {
 
 
 def package_files(
-    machine: Architecture, *, build_dir: Path, bus: Bus = Bus(), layers: int = 0, vectors: Vectors | None = None, source: str = ""
+    machine: Architecture, *, build_dir: Path, bus: Bus, layers: int = 0, vectors: Vectors | None = None, source: str = ""
 ) -> dict[str, str]:
     """Return the texts of all files by name, those of the test bench only with ``vectors``.
 

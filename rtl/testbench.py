@@ -12,8 +12,9 @@ TOP = "qsim_accelerator"  # the module of the accelerator
 
 
 def testbench_text(p: ArrayParameters, vectors: Vectors, words: int, bus: Bus, machine: str) -> str:
-    """Return module ``testbench`` for the accelerator of ``machine`` with ``bus``, which reads the files of :func:`rtl.vectors.vector_files`;
-    ``words``: those of ``load.hex``.
+    """Return module ``testbench`` for the accelerator of ``machine`` with ``bus``.
+
+    It reads the files of :func:`rtl.vectors.vector_files`; ``words``: those of ``load.hex``.
     """
     compared = compared_counters(p, vectors)
     layout = load_layout(p)

@@ -73,7 +73,9 @@ def command(
     with progress() as report:
         vectors, source = (None, "") if file is None else _vectors(file, built, images, data, report)
         most = layers or (4 if file is None else 0)
-        names = write_package(out, built, build_dir=build, bus=Bus(bus, divisor), layers=most, vectors=vectors, source=source, progress=report)
+        names = write_package(
+            out, built, build_dir=build, bus=Bus(bus, divisor), layers=most, vectors=vectors, source=source, progress=report
+        )
     if as_json:
         echo_json({"out": str(out), "machine": built.name, "bus": bus, "files": names})
         return
