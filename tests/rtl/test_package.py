@@ -20,7 +20,7 @@ from qsim.arch.presets import MACHINES as PRESETS
 from qsim.errors import MachineError, QsimError, UnsupportedProgram
 from qsim.package import network_vectors, write_package
 from rtl.bus import Bus
-from rtl.emit import rtlil_text, verilog_text
+from rtl.emit import rtlil_text, run_yosys, verilog_text
 from rtl.load import Unit, load_layout
 from rtl.package import MANIFEST, TOP, package_files
 from rtl.parameters import ArrayParameters
@@ -215,6 +215,15 @@ def test_every_module_is_named_after_the_accelerator(bare: Package) -> None:
     # Nothing waits for a change that never comes.
     blocks = re.findall(r"always @\*.*\n.*", text)
     assert blocks and all(STARTED in block for block in blocks)
+
+
+def test_a_synthesis_tool_takes_it(bare: Package) -> None:
+    """No loop, no signal with two drivers or none, and memories are still memories."""
+    passes = ["read_verilog -DSYNTHESIS accelerator.v", f"hierarchy -check -top {TOP}", "proc", "memory_collect", "check -assert", "stat"]
+    said = run_yosys(passes, bare.folder)
+    assert "Warning" not in said
+    # Weights, two banks of pointers, biases or sums of each PE are the least.
+    assert int(re.findall(r"(\d+) +\$mem_v2", said)[-1]) >= 4 * MACHINE.array.pes
 
 
 def test_reset_is_enough(bare: Package, tmp_path: Path) -> None:
