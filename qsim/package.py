@@ -17,6 +17,7 @@ from qsim.sim.lower import ADDITIONS, LoweredLayer, lower
 from qsim.sim.semantics import run_layer
 from qsim.verify import array_job
 from qsim.verify_network import COUNTS, counters_of_simulator
+from rtl.bus import Bus
 from rtl.image import ImagePacker
 from rtl.job import ArrayJob
 from rtl.package import BUILD, MANIFEST, TEXTS, package_files
@@ -79,7 +80,7 @@ def write_package(
     machine: Architecture,
     *,
     build_dir: Path,
-    bus: str,
+    bus: Bus,
     layers: int = 0,
     vectors: Vectors | None = None,
     source: str = "",

@@ -3,28 +3,26 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from qsim import __version__
 from qsim.arch.architecture import Architecture
-from qsim.errors import MachineError, QsimError
-from rtl.axi import AxiAccelerator
+from qsim.errors import MachineError
+from rtl.bus import Bus
 from rtl.emit import emit
 from rtl.load import load_layout
 from rtl.parameters import ArrayParameters
 from rtl.portable import portable
 from rtl.register_files import c_header_text, markdown_text, systemrdl_text
-from rtl.registers import data_parts, register_map
+from rtl.registers import beat_bytes, data_parts, register_map
 from rtl.sequencer import ErrorCode
 from rtl.templates import render
 from rtl.testbench import TOP, testbench_text
-from rtl.top import Accelerator
+from rtl.uart import Status
 from rtl.vectors import Vectors, compared_counters, counter_names, vector_files
 
 MANIFEST = "package.json"
 BUILD = "build"  # where run.sh compiles
-BUSES: dict[str, Callable[[ArrayParameters], object]] = {"axi": AxiAccelerator, "none": Accelerator}
 TEXTS = {
     "accelerator.v": "the hardware",
     "registers.md": "its registers",
@@ -42,25 +40,23 @@ TEXTS = {
 
 
 def package_files(
-    machine: Architecture, *, build_dir: Path, bus: str = "axi", layers: int = 0, vectors: Vectors | None = None, source: str = ""
+    machine: Architecture, *, build_dir: Path, bus: Bus, layers: int = 0, vectors: Vectors | None = None, source: str = ""
 ) -> dict[str, str]:
     """Return the texts of all files by name, those of the test bench only with ``vectors``.
 
     ``layers``: the most that a network may have, at least those of ``vectors``; ``source``: what the vectors are from. Verilog is cached
     in ``build_dir``. Equal arguments give equal texts.
 
-    Raises :class:`MachineError` for a machine that the RTL does not have, :class:`QsimError` for an unknown bus,
-    :class:`qsim.errors.UnsupportedProgram` naming the memory that the network does not fit, :class:`MissingExtra` without the tools.
+    Raises :class:`MachineError` for a machine that the RTL, or the bus, does not have, :class:`qsim.errors.UnsupportedProgram` naming the
+    memory that the network does not fit, :class:`MissingExtra` without the tools.
     """
-    if bus not in BUSES:
-        raise QsimError(path="bus", rule="a bus of the accelerator", value=bus, legal=BUSES)
     least = 1 if vectors is None else len(vectors.jobs)
     if layers and layers < least:
         raise MachineError(path="layers", rule=f"at least {least}, those of the network", value=layers)
     p = ArrayParameters.of(machine, layers=layers or least)
     files = {} if vectors is None else vector_files(p, vectors)  # refuses what does not fit before anything is built
     files["accelerator.v"] = _accelerator(p, bus, machine, build_dir)
-    if bus != "none":
+    if bus.has_registers:
         files |= _registers(p)
     if vectors is not None:
         files["testbench.v"] = testbench_text(p, vectors, files["load.hex"].count("\n") - 1, bus, machine.name)
@@ -70,8 +66,8 @@ def package_files(
     return files
 
 
-def _accelerator(p: ArrayParameters, bus: str, machine: Architecture, build_dir: Path) -> str:
-    path = emit(lambda: BUSES[bus](p), TOP, build_dir.resolve(), f"{bus} {p!r}")
+def _accelerator(p: ArrayParameters, bus: Bus, machine: Architecture, build_dir: Path) -> str:
+    path = emit(lambda: bus.accelerator(p), TOP, build_dir.resolve(), f"{bus} {p!r}")
     heading = f"// {TOP}: {machine.name} with bus {bus}, for networks of up to {p.layers} layers. Made by qsim {__version__}.\n\n"
     return heading + portable(path.read_text(), TOP)
 
@@ -95,7 +91,7 @@ def ports(verilog: str) -> list[tuple[str, int, str]]:
     return [(direction, int(high or 0) + 1, name) for direction, high, name in declared]
 
 
-def _readme(p: ArrayParameters, bus: str, machine: Architecture, vectors: Vectors | None, files: dict[str, str], source: str) -> str:
+def _readme(p: ArrayParameters, bus: Bus, machine: Architecture, vectors: Vectors | None, files: dict[str, str], source: str) -> str:
     layout = load_layout(p)
     return render(
         "README.md.j2",
@@ -111,6 +107,8 @@ def _readme(p: ArrayParameters, bus: str, machine: Architecture, vectors: Vector
         names=counter_names(p),
         errors=[(code.name, code.value) for code in ErrorCode],
         parts=data_parts(p),
+        beat_bytes=beat_bytes(p),
+        statuses=[(status.name, status.value) for status in Status],
         vectors=vectors is not None,
         inputs=0 if vectors is None else len(vectors.inputs),
         layers=0 if vectors is None else len(vectors.jobs),
@@ -118,12 +116,12 @@ def _readme(p: ArrayParameters, bus: str, machine: Architecture, vectors: Vector
     )
 
 
-def _manifest(p: ArrayParameters, bus: str, machine: Architecture, files: dict[str, str], source: str) -> str:
+def _manifest(p: ArrayParameters, bus: Bus, machine: Architecture, files: dict[str, str], source: str) -> str:
     content = {
         "qsim": __version__,
         "machine": machine.name,
         "machine_hash": machine.hash,
-        "bus": bus,
+        "bus": str(bus),
         "layers": p.layers,
         "network": source,
         "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())},

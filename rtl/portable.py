@@ -10,7 +10,7 @@ _TRIGGER = re.compile(r"\\\$auto\$verilog_backend\S* ")
 _START = re.compile(r"^  reg (\\\$auto\$verilog_backend\S*)  = 0;\n", flags=re.MULTILINE)
 _INITIAL = re.compile(r"^  initial begin\n((?:    \S+ ?\[\d+\] = \S+;\n)+)  end\n", flags=re.MULTILINE)
 _WORD = re.compile(r"    (\S+) ?\[(\d+)\] = (\S+);")
-_CONSTANT = re.compile(r"^  always @\*\n    (.+? = \d+'\w+;)\n", flags=re.MULTILINE)
+_SINGLE = re.compile(r"^  always @\*\n    (.+ = .+;)\n", flags=re.MULTILINE)
 STARTED = "has_started"
 # Yosys wakes every "always @*" by a register that is set when time begins. Whether that is before or after the blocks begin to wait is
 # for the simulator to choose (Icarus 11 chooses before, and what depends on nothing else stays unknown), so it is set once more.
@@ -51,9 +51,9 @@ def _woken(verilog: str) -> str:
 
 
 def _woken_module(verilog: str) -> str:
-    text, constants = _CONSTANT.subn(rf"  always @* begin\n    if ({STARTED}) begin end\n    \1\n  end\n", verilog)
+    text, singles = _SINGLE.subn(rf"  always @* begin\n    if ({STARTED}) begin end\n    \1\n  end\n", verilog)
     text, starts = _START.subn(lambda _: _WAKE, text)
-    if constants and not starts:
+    if singles and not starts:
         text = re.sub(r"^(module [^;]*;\n)", lambda found: found[1] + _WAKE, text, count=1, flags=re.MULTILINE)
     return _TRIGGER.sub(STARTED, text)
 

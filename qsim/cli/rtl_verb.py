@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qsim.progress import Progress
     from rtl.vectors import Vectors
 
-BUSES = ("axi", "none")
+BUSES = ("axi", "uart", "none")
 
 
 @click.command("rtl")
@@ -24,8 +24,9 @@ BUSES = ("axi", "none")
     type=click.Choice(BUSES),
     default="axi",
     show_default=True,
-    help="AXI4-Lite and AXI4-Stream, or the bare accelerator.",
+    help="AXI4-Lite and AXI4-Stream, a UART, or the bare accelerator.",
 )
+@click.option("--divisor", type=click.IntRange(4, (1 << 20) - 1), default=104, show_default=True, help="Clocks a bit of the UART.")
 @click.option("--layers", type=click.IntRange(1, 1024), help="Most layers of a network; by default those of FILE, or 4.")
 @click.option("--images", default="0:4", show_default=True, metavar="RANGE", help="Test images of the test bench: 7, 3,14,15 or 0:10.")
 @click.option(
@@ -42,6 +43,7 @@ def command(
     machine: str,
     out: Path,
     bus: str,
+    divisor: int,
     layers: int | None,
     images: str,
     build: Path,
@@ -64,13 +66,16 @@ def command(
 
     try:
         from qsim.package import write_package
+        from rtl.bus import Bus
     except ImportError as error:
         raise MissingExtra("rtl", "making Verilog") from error
     built = load_machine(machine)
     with progress() as report:
         vectors, source = (None, "") if file is None else _vectors(file, built, images, data, report)
         most = layers or (4 if file is None else 0)
-        names = write_package(out, built, build_dir=build, bus=bus, layers=most, vectors=vectors, source=source, progress=report)
+        names = write_package(
+            out, built, build_dir=build, bus=Bus(bus, divisor), layers=most, vectors=vectors, source=source, progress=report
+        )
     if as_json:
         echo_json({"out": str(out), "machine": built.name, "bus": bus, "files": names})
         return
