@@ -18,6 +18,7 @@ class Fate(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     BROKEN = "broken"
+    OPEN = "not planted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
