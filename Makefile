@@ -10,7 +10,7 @@ WORKERS ?= 2
 # One OpenMP thread: two of them on a busy machine spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports format bench synth train mutate test-slow test-rtl-full coverage clean formal
+.PHONY: help setup demo test check lint types imports format bench synth train mutate test-slow test-rtl-full rtl-coverage coverage clean formal
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,8 +42,11 @@ test: $(READY) ## all tests, in WORKERS processes
 test-slow: $(READY) ## the longer checks
 	$(BIN)/python -m pytest -m slow
 
-test-rtl-full: $(READY) ## whole MNIST through the RTL of every PE (DIGITS=10000, EVENT_DIGITS=1000 of them with SimPy; half an hour)
-	QSIM_DIGITS=$(or $(DIGITS),10000) QSIM_EVENT_DIGITS=$(or $(EVENT_DIGITS),1000) $(BIN)/python -m pytest -m slow --log-cli-level=INFO tests/rtl/test_full.py
+test-rtl-full: $(READY) ## whole MNIST through the RTL of every PE (DIGITS=10000, EVENT_DIGITS=1000 of them with SimPy), 2,000 drawn layers; an hour
+	QSIM_DIGITS=$(or $(DIGITS),10000) QSIM_EVENT_DIGITS=$(or $(EVENT_DIGITS),1000) $(BIN)/python -m pytest -m slow --log-cli-level=INFO tests/rtl/test_full.py tests/rtl/test_random.py
+
+rtl-coverage: $(READY) ## what must have happened in the RTL and how often it did (table in out/coverage)
+	$(BIN)/python -m pytest --log-cli-level=INFO -k test_every_bin_is_hit tests/rtl/test_random.py tests/rtl/test_huffman.py
 
 check: lint types imports coverage ## everything that reads the code, and the quick tests with coverage
 

@@ -249,6 +249,14 @@ def _intact(path: Path, made: Path, key: str) -> bool:
         return False
 
 
-def copy_to(built: Built, out: Path) -> None:
-    """Copy a built file to where the user wants it, whole or not at all."""
-    write_bytes_atomically(out, built.path.read_bytes())
+def copy_to(built: Built, out: Path, *, by_column: bool = False) -> None:
+    """Copy a built file to where the user wants it, whole or not at all; ``by_column``: the same network encoded anew, as a loader in
+    hardware reads it.
+    """
+    if not by_column:
+        write_bytes_atomically(out, built.path.read_bytes())
+        return
+    from qsim.model.compressed import CompressedModel
+
+    model = CompressedModel.load(built.path)
+    dataclasses.replace(model, options=dataclasses.replace(model.options, by_column=True)).save(out)

@@ -47,6 +47,11 @@ class DrainLane(wiring.Component):
         Writes unit BIAS, with scales also SCALE.
     output : ``Out(fixed_shape(form))``
 
+    Attributes
+    ----------
+    bounds : Signal(4)
+        The next ``output`` is bounded: the largest of the format, the least, a smaller limit, ReLU's zero. To observe, not a port.
+
     Raises
     ------
     MachineError
@@ -61,6 +66,7 @@ class DrainLane(wiring.Component):
         self.parameters = parameters
         self.form = form
         self.pe = pe
+        self.bounds = Signal(4)
         self.latency = self.sum_delay + 5 + (self.scale_latency if parameters.has_scales else 0)
         super().__init__(
             {
@@ -133,6 +139,8 @@ class DrainLane(wiring.Component):
         # Beside the rounding adder, not behind it: (x + 1) >> 1 is above the limit if and only if x is above twice the limit.
         beyond = overflows | (doubled > ((limit << 1) | (1 - half_up)))
         below = overflows | ~above.all()
+        limited, is_largest = beyond & ~negative, limit.all()
+        m.d.comb += self.bounds.eq(Cat(limited & is_largest, negative & below & ~relu, limited & ~is_largest, negative & relu))
         m.d.sync += output.eq(Mux(negative, Mux(relu, 0, Mux(below, lowest, rounded)), Mux(beyond, limit, rounded)))
 
 

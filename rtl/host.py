@@ -59,12 +59,12 @@ class HostedAccelerator(wiring.Component):
         m.submodules.window = window = LoadWindow(p)
         m.submodules.store = store = CounterStore(p, accelerator.sequencer.setup_latency)
         m.submodules.input = entry = InputGate(row_layout(p))
-        m.submodules.output = exit = OutputGate(p)
+        m.submodules.output = leaving = OutputGate(p)
         connect(m, flipped(self.bus), bank.bus)
         connect(m, flipped(self.input), entry.i)
         connect(m, entry.o, accelerator.input)
-        connect(m, accelerator.output, exit.i)
-        connect(m, exit.o, flipped(self.output))
+        connect(m, accelerator.output, leaving.i)
+        connect(m, leaving.o, flipped(self.output))
         connect(m, window.load, accelerator.load)
 
         clear, ready, failed = Signal(), Signal(), Signal()
@@ -81,7 +81,7 @@ class HostedAccelerator(wiring.Component):
             bank.control_refused.eq(self.bus.data[0] & self.bus.strobe[0] & ~ready),
             entry.failed.eq(failed),
             entry.reset.eq(clear),
-            exit.failed.eq(failed),
+            leaving.failed.eq(failed),
             store.layer_done.eq(accelerator.layer_done),
             store.layer.eq(accelerator.layer),
             store.counters.eq(accelerator.counters),

@@ -1,5 +1,7 @@
 """The loader: from the streams of a ``.qsz`` layer, stored by column, to the memories of sparse PEs."""
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -13,6 +15,28 @@ from rtl.packer import EntryPacker, RowSplitter
 from rtl.parameters import ArrayParameters
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """What the decoders hold: codes of ``max_length`` bits, also the widest fixed field, gaps of ``gap_bits``; a machine of ``code_bits``.
+    ``count_bits``: width of the number of a file's entries, and of the bits of a stream.
+    """
+
+    code_bits: int
+    max_length: int = 12
+    gap_bits: int = 12
+    count_bits: int = 24
+
+    @property
+    def code_symbols(self) -> int:
+        """Symbols of weights: twice as many as the machine has codes, as a file's codebook may hold zeros, and the filler is one more."""
+        return min(1 << self.max_length, 2 << self.code_bits)
+
+    @property
+    def gap_symbols(self) -> int:
+        """Symbols of gaps."""
+        return 1 << min(self.max_length, self.gap_bits)
+
+
 class EntryLoader(wiring.Component):
     """Deals the entries of a file to the PEs and writes their memories: the twin of :func:`qsim.encode.interleave.interleave`.
 
@@ -20,8 +44,8 @@ class EntryLoader(wiring.Component):
     ------
     A layer takes at most ``columns * (pes + 1) + 2 * pes`` cycles, one for each of the file's entries, one for each filler of the PEs, and
     ``latency``, if entries do not lack. ``load`` has no back-pressure: at most a word a cycle. It begins with ``start`` and ends with
-    ``done``, which stays up, with ``error``, until the next ``start``; ``start`` while ``busy`` drops what is under way. After an error nothing
-    more is written, and nothing is ever written outside the memories.
+    ``done``, which stays up, with ``error``, until the next ``start``; ``start`` while ``busy`` drops what is under way. After an error
+    nothing more is written, and nothing is ever written outside the memories.
 
     Parameters
     ----------
@@ -117,12 +141,8 @@ class WeightStreamer(wiring.Component):
     Parameters
     ----------
     parameters : ArrayParameters
-    max_length : int
-        Longest code, also the widest fixed field.
-    gap_bits : int
-        Most index bits of a file.
-    count_bits : int
-        Width of the number of entries and of the bits of a stream.
+    limits : StreamLimits
+        With the machine's ``code_bits``; by default those with all else as it comes.
 
     Members
     -------
@@ -140,14 +160,13 @@ class WeightStreamer(wiring.Component):
         Behind a SOURCE error: which decoder refused its stream, and why.
     """
 
-    def __init__(self, parameters: ArrayParameters, *, max_length: int = 12, gap_bits: int = 12, count_bits: int = 24) -> None:
-        self.loader = EntryLoader(parameters, gap_bits, count_bits)
-        options = {"max_length": max_length, "word_bits": 32, "count_bits": count_bits}
-        self.max_length, most = max_length, 1 << max_length
-        # Twice as many as the machine has codes: the file's codebook may hold zeros, and the filler is one more symbol.
-        self.code_decoder = HuffmanDecoder(symbols=min(most, 2 << parameters.code_bits), symbol_bits=parameters.code_bits + 1, **options)
-        self.gap_decoder = HuffmanDecoder(symbols=min(most, 1 << gap_bits), symbol_bits=gap_bits, **options)
-        total = unsigned(count_bits)
+    def __init__(self, parameters: ArrayParameters, limits: StreamLimits | None = None) -> None:
+        self.limits = limits = limits or StreamLimits(code_bits=parameters.code_bits)
+        self.loader = EntryLoader(parameters, limits.gap_bits, limits.count_bits)
+        options = {"max_length": limits.max_length, "word_bits": 32, "count_bits": limits.count_bits}
+        self.code_decoder = HuffmanDecoder(symbols=limits.code_symbols, symbol_bits=limits.code_bits + 1, **options)
+        self.gap_decoder = HuffmanDecoder(symbols=limits.gap_symbols, symbol_bits=limits.gap_bits, **options)
+        total = unsigned(limits.count_bits)
         start = {"en": Out(1), "layer": Out(self.loader.layer), "code_bits_total": Out(total), "gap_bits_total": Out(total)}
         codes, gaps = self.code_decoder.signature.members, self.gap_decoder.signature.members
         super().__init__(

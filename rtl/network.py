@@ -20,11 +20,11 @@ from rtl.counters import COUNTER_BITS, OF_PES, TOTALS
 from rtl.emit import emit
 from rtl.image import ImagePacker
 from rtl.job import ArrayJob
+from rtl.loader import StreamLimits
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode
 from rtl.stream_image import StreamImage
 from rtl.toolchain import build_model, run_bench
-from rtl.weight_port import WeightPort
 
 TOP = "run_shell"
 
@@ -93,9 +93,9 @@ def run_network(
 
 def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[CompressedLayer]) -> npt.NDArray[np.uint64]:
     """Return the words of all layers, with bit 32 set on the last one of each."""
-    port, words = WeightPort(p), []
+    limits, words = StreamLimits(code_bits=p.code_bits), []
     for job, layer in zip(jobs, streams, strict=True):
-        image = StreamImage.of(layer, job.rows, job.pointers.shape[1] - 1, port.streamer)
+        image = StreamImage.of(layer, job.rows, job.pointers.shape[1] - 1, limits)
         if job.codebook is None or not np.array_equal(image.codebook, job.codebook):
             raise UnsupportedProgram(path="streams", rule="the layers of the jobs, in the same codebook", value="others")
         packet = image.packet()

@@ -14,9 +14,9 @@ from qsim.formats.huffman import CanonicalHuffman, DecodingTables
 from qsim.formats.layer import CompressedLayer, ScalarCoded, Stream
 from qsim.formats.symbols import FIXED, fixed_width, read_fixed
 from rtl.huffman import length_words, stream_words
-from rtl.loader import WeightStreamer
+from rtl.loader import StreamLimits
 from rtl.table_reader import HALF
-from rtl.weight_port import COUNT_BITS, ORDERS
+from rtl.weight_port import ORDERS
 
 WORD_BITS = 32
 
@@ -50,11 +50,12 @@ class StreamImage:
     count: int
     codes: StreamTables
     gaps: StreamTables
+    limits: StreamLimits
     codebook: IntArray
 
     @classmethod
-    def of(cls, layer: CompressedLayer, rows: int, columns: int, streamer: WeightStreamer) -> "StreamImage":
-        """Return what ``streamer`` is given for a layer of ``rows`` outputs and ``columns`` inputs.
+    def of(cls, layer: CompressedLayer, rows: int, columns: int, limits: StreamLimits) -> "StreamImage":
+        """Return what a streamer of these ``limits`` is given for a layer of ``rows`` outputs and ``columns`` inputs.
 
         Raises :class:`UnsupportedProgram` if the layer is not scalar-coded and by column, or its tables do not fit the decoders.
         """
@@ -67,18 +68,19 @@ class StreamImage:
         value = "by row" if layout else "every cell"
         _require("layout", bool(masked) and layout == BY_COLUMN, "by column ([encode] by_column = true)", value, ("by column",))
         index_bits, count = header.integer("index_bits", 1, 16), header.integer("entries", 0, rows * columns)
-        _require("index_bits", index_bits <= streamer.loader.gap_bits, f"at most {streamer.loader.gap_bits}", index_bits)
+        _require("index_bits", index_bits <= limits.gap_bits, f"at most {limits.gap_bits}", index_bits)
         gaps = _tables(header, streams, "gaps", 1 << index_bits)
         weights = _tables(header, streams, "weights", size + 1)
         values = read_fixed(Bytes(streams["codebook"].payload, "layer"), "codebook", size, weight_format.width, weight_format.signed)
-        symbols, codebook = _machine_symbols(values, weight_format, streamer.loader.parameters.code_bits)
+        symbols, codebook = _machine_symbols(values, weight_format, limits.code_bits)
         return cls(
             rows=rows,
             columns=columns,
             index_bits=index_bits,
             count=count,
-            codes=_stream(streams["weights"], weights, symbols, streamer, streamer.code_decoder.entries, count),
-            gaps=_stream(streams["gaps"], gaps, np.arange(1 << index_bits), streamer, streamer.gap_decoder.entries, count),
+            codes=_stream(streams["weights"], weights, symbols, limits, limits.code_symbols, count),
+            gaps=_stream(streams["gaps"], gaps, np.arange(1 << index_bits), limits, limits.gap_symbols, count),
+            limits=limits,
             codebook=codebook,
         )
 
@@ -99,7 +101,7 @@ class StreamImage:
 
     def packet(self) -> list[int]:
         """Return the layer as words for :class:`~rtl.weight_port.WeightPort`, of which the last is to be marked."""
-        sizes = [self.count | self.index_bits << COUNT_BITS, self.codes.bits, self.gaps.bits]
+        sizes = [self.count | self.index_bits << self.limits.count_bits, self.codes.bits, self.gaps.bits]
         words = [*sizes, *self.codes.table, *self.gaps.table, *self.streams]
         return [len(words), *words]
 
@@ -130,18 +132,16 @@ def _machine_symbols(values: IntArray, weight_format: FixedFormat, code_bits: in
     return np.append(codes[0], 1 << code_bits), codebook.table
 
 
-def _stream(stream: Stream, tables: DecodingTables, meaning: IntArray, streamer: WeightStreamer, most: int, count: int) -> StreamTables:
-    _require(
-        f"{stream.name}.code", len(tables.count) - 1 <= streamer.max_length, f"at most {streamer.max_length} bits", len(tables.count) - 1
-    )
+def _stream(stream: Stream, tables: DecodingTables, meaning: IntArray, limits: StreamLimits, most: int, count: int) -> StreamTables:
+    _require(f"{stream.name}.code", len(tables.count) - 1 <= limits.max_length, f"at most {limits.max_length} bits", len(tables.count) - 1)
     _require(f"{stream.name}.symbols", len(tables.symbols) <= most, f"at most {most}", len(tables.symbols))
     words = tuple(stream_words(stream.payload, WORD_BITS))
     return StreamTables(
-        lengths=tuple(length_words(tables, streamer.max_length)),
+        lengths=tuple(length_words(tables, limits.max_length)),
         symbols=tuple(meaning[list(tables.symbols)].tolist()),
         bits=stream.bits,
         words=words,
-        needs=_needs(stream, tables, count, len(words), streamer.max_length),
+        needs=_needs(stream, tables, count, len(words), limits.max_length),
     )
 
 

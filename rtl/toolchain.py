@@ -54,13 +54,17 @@ class _Build:
 
     @property
     def shared(self) -> dict[str, tuple[str, ...]]:
-        """Objects that models share, by a name for what they depend on; the run-time library does not know whether a model dumps."""
-        library = {f"runtime-{_hash((_PLAIN if self.writer else self).identity)}": _RUNTIME}
+        """Objects that models share, by a name for what they depend on; the run-time library only knows who makes the clock."""
+        library = {f"runtime-{_hash((self if self is _CLOCKED else _PLAIN).identity)}": _RUNTIME}
         return library | ({f"runtime-{_hash(self.identity)}": (self.writer,)} if self.writer else {})
 
 
 _PLAIN = _Build(args=_BUILD_ARGS, make_flags=_MAKE_FLAGS)
 _CLOCKED = _Build(args=_CLOCKED_ARGS, make_flags=_CLOCKED_FLAGS)
+# A model for few cycles: compiling it is all that it costs. One file, because a precompiled header takes longer than what it saves.
+_QUICK = _Build(
+    args=["--no-public-flat-rw", "-Wno-fatal", "-O3", "--output-split", "0"], make_flags=_MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0")
+)
 # A model that dumps runs one layer: compiled in little time. For a library that is not everywhere and its FST writer wants, our header
 # stands in.
 _DUMP_FLAGS = _MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0")
@@ -123,17 +127,17 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def build_model(verilog: Path, toplevel: str, *, clocked: bool = False, dump: str = "") -> Path:
+def build_model(verilog: Path, toplevel: str, *, clocked: bool = False, quick: bool = False, dump: str = "") -> Path:
     """Compile ``verilog`` to an executable model beside it and return the model's folder; a finished model is only looked up.
 
-    ``clocked``: the design makes its own clock (:mod:`rtl.bench.clocked`). ``dump``: it dumps waveforms to a file with this suffix, one of
-    ``DUMP_SUFFIXES``.
+    ``clocked``: the design makes its own clock (:mod:`rtl.bench.clocked`). ``quick``: it will run few cycles, so it is compiled in little
+    time. ``dump``: it dumps waveforms to a file with this suffix, one of ``DUMP_SUFFIXES``.
 
     The folder appears under its name when it is complete, so that two processes may build at once.
 
     Raises :class:`QsimError` with the end of the compiler's log.
     """
-    how = _CLOCKED if clocked else _DUMPING[dump] if dump else _PLAIN
+    how = _CLOCKED if clocked else _DUMPING[dump] if dump else _QUICK if quick else _PLAIN
     target = verilog.parent / "model"
     stamp = target / "toolchain.txt"
     identity = f"{how.identity}\n{_hash(verilog.read_text())}"

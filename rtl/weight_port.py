@@ -6,12 +6,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.cursor import LoaderError
 from rtl.load import LoadSignature
-from rtl.loader import WeightStreamer
+from rtl.loader import StreamLimits, WeightStreamer
 from rtl.parameters import ArrayParameters
 from rtl.table_reader import TableReader
 
 WORD = data.StructLayout({"bits": 32, "last": 1})
-COUNT_BITS = 24  # of the number of entries, and of words and bits
 ORDERS = 32  # words that one order word is for
 PATIENCE = 16  # cycles, more than the latency of a decoder
 
@@ -77,8 +76,8 @@ class WeightPort(wiring.Component):
 
     latency = 40
 
-    def __init__(self, parameters: ArrayParameters, *, max_length: int = 12, gap_bits: int = 12) -> None:
-        self.streamer = WeightStreamer(parameters, max_length=max_length, gap_bits=gap_bits, count_bits=COUNT_BITS)
+    def __init__(self, parameters: ArrayParameters, limits: StreamLimits | None = None) -> None:
+        self.streamer = WeightStreamer(parameters, limits)
         fields = self.streamer.loader.layer
         names = ("rows", "columns", "weight_base", "column_base")
         super().__init__(
@@ -97,7 +96,7 @@ class WeightPort(wiring.Component):
         streamer, quit_now = self.streamer, Signal()
         m.submodules.streamer = ResetInserter(quit_now)(streamer)
         connect(m, streamer.load, flipped(self.load))
-        state, take, left = Signal(State), Signal(), Signal(COUNT_BITS)
+        state, take, left = Signal(State), Signal(), Signal(self.streamer.limits.count_bits)
         m.d.comb += [take.eq(self.i.valid & self.i.ready), self.busy.eq((state != State.IDLE) & (state != State.DROP))]
         with m.If(take):
             m.d.sync += left.eq(left - 1)
@@ -139,9 +138,9 @@ class WeightPort(wiring.Component):
     def _header(self, m: Module, state: Signal, take: Signal, left: Signal) -> None:
         """Take the sizes, the first of which says how many words follow."""
         start, bits = self.streamer.start, self.i.payload.bits
-        self.words_left = [Signal(COUNT_BITS - 4, name=f"{name}_left") for name in ("codes", "gaps")]
+        self.words_left = [Signal(self.streamer.limits.count_bits - 4, name=f"{name}_left") for name in ("codes", "gaps")]
         held = Signal.like(start.layer)
-        totals = [Signal(COUNT_BITS, name=f"{name}_total") for name in ("codes", "gaps")]
+        totals = [Signal(self.streamer.limits.count_bits, name=f"{name}_total") for name in ("codes", "gaps")]
         m.d.comb += [
             start.layer.eq(held),
             start.layer.rows.eq(self.rows),
@@ -163,7 +162,7 @@ class WeightPort(wiring.Component):
         ):
             with m.If(state == here):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [total.eq(bits), words.eq((bits[:COUNT_BITS] + 31) >> 5)]
+                m.d.sync += [total.eq(bits), words.eq((bits[: self.streamer.limits.count_bits] + 31) >> 5)]
                 with m.If(take):
                     m.d.sync += state.eq(following)
 

@@ -23,15 +23,26 @@ from qsim.cli.options import data_option, json_option
     show_default=True,
     help="Finished files by content.",
 )
+@click.option("--by-column", is_flag=True, help="Store every sparse matrix by column, for a loader in hardware, even where that is larger.")
 @data_option
 @json_option
-def command(workload: str, recipe: str, weights: Path | None, out: Path | None, cache: Path, data: Path | None, as_json: bool) -> None:
+def command(
+    workload: str,
+    recipe: str,
+    weights: Path | None,
+    out: Path | None,
+    cache: Path,
+    by_column: bool,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Prune, quantise and encode a network; prints the size of the file and the error of its integer arithmetic.
 
     \b
     Examples:
       qsim compress lenet-300-100 --recipe deep-compression --out lenet.qsz
       qsim compress lenet-300-100 --recipe my.toml --weights my.safetensors
+      qsim compress lenet-300-100 --by-column --out for-the-loader.qsz
     """
     from qsim.build import build, copy_to
     from qsim.cli.console import console, echo_json, progress
@@ -41,7 +52,7 @@ def command(workload: str, recipe: str, weights: Path | None, out: Path | None, 
     with progress() as report:
         built = build(workload, recipe, cache=cache, data=data, weights=weights, progress=report)
     path = out or Path(f"{built.recipe}.qsz")
-    copy_to(built, path)
+    copy_to(built, path, by_column=by_column)
     loaded = load_file(path, load_test(data))
     assert loaded.quality is not None
     ratio = 4 * loaded.model.graph.parameters / loaded.file_bytes
@@ -53,11 +64,13 @@ def command(workload: str, recipe: str, weights: Path | None, out: Path | None, 
         "test_error_percent": loaded.quality.test_error,
         "float_test_error_percent": loaded.quality.float_test_error,
         "reused": built.reused,
+        "by_column": loaded.model.options.by_column,
     }
     if as_json:
         echo_json(facts)
         return
+    made = ("; by column" if by_column else "") + (f"; reused from {built.path}" if built.reused else "")
     console().print(
         f"{path}: {loaded.file_bytes:,} bytes, {ratio:.1f}x smaller than float32; test error {loaded.quality.test_error:.2f} % "
-        f"(float {loaded.quality.float_test_error:.2f} %){'; reused from ' + str(built.path) if built.reused else ''}"
+        f"(float {loaded.quality.float_test_error:.2f} %){made}"
     )

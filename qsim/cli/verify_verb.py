@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--wave",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Also write the run of the one layer and image as waveforms: FILE (.vcd or .fst) of the RTL, beside it FILE.sim.vcd of the "
+    help="Also write the run of the one layer and image as waveforms: FILE (.vcd or .fst) of the RTL, beside it (.sim.vcd) that of the "
     "simulator in the same rows, and views of both for GTKWave and Surfer.",
 )
 @click.option(

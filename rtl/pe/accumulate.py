@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,6 +54,13 @@ class Accumulator(wiring.Component):
         Read and clear ``drain_row``.
     drain_row : ``In(parameters.local_row)``
     sum : ``Out(parameters.accumulator)``
+
+    Attributes
+    ----------
+    saturates : Signal(2)
+        A sum becomes the largest, the least. To observe, as the next: not ports, so that nothing of them is in a netlist that does not ask.
+    forwards : Signal(3)
+        A sum is taken from one, two, three products before instead of from the memory.
     """
 
     latency = 3
@@ -62,6 +69,7 @@ class Accumulator(wiring.Component):
     def __init__(self, parameters: ArrayParameters, *, multiplies: bool = True) -> None:
         self.parameters = parameters
         self.multiplies = multiplies
+        self.saturates, self.forwards = Signal(2), Signal(3)
         factor = factor_layout(parameters) if multiplies else term_layout(parameters)
         super().__init__(
             {
@@ -101,6 +109,12 @@ class Accumulator(wiring.Component):
             held.eq(Mux(two_before, sum_written, Mux(three_before, sum_past, read_port.data))),
             sum_written.eq(saturated(base + product_add, p.accumulator_bits)),
             sum_past.eq(sum_written),
+        ]
+
+        exact, highest = base + product_add, (1 << (p.accumulator_bits - 1)) - 1
+        m.d.comb += [
+            self.saturates.eq(Cat(add.valid & (exact > highest), add.valid & (exact < ~highest))),
+            self.forwards.eq(Cat(add.valid & one_before, read.valid & two_before, read.valid & three_before & ~two_before)),
         ]
 
         clear = Place(near(m, self.drain, reset_less=False), near(m, self.drain_row))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qsim.build import build
@@ -108,6 +109,19 @@ def test_compress_reuses_by_content_and_tells_so(qsim: Command, workplace: Path,
     assert facts["reused"]
     assert (tmp_path / "again.qsz").read_bytes() == (workplace / "quick.qsz").read_bytes()
     assert facts["float_test_error_percent"] <= 1.64
+
+
+def test_compress_by_column_stores_the_same_network_as_a_loader_reads_it(qsim: Command, workplace: Path, tmp_path: Path) -> None:
+    words = ("compress", "--recipe", workplace / "quick.toml", "--cache", workplace / "cache", "--out", tmp_path / "columns.qsz")
+    status, out, _ = qsim(*words, "--by-column", "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["by_column"]
+    stored, plain = CompressedModel.load(tmp_path / "columns.qsz"), CompressedModel.load(workplace / "quick.qsz")
+    assert stored.options.by_column and not plain.options.by_column
+    for one, other in zip(stored.layers, plain.layers, strict=True):
+        np.testing.assert_array_equal(one.form.reconstruct(), other.form.reconstruct())
+        np.testing.assert_array_equal(one.bias, other.bias)
 
 
 def test_a_damaged_cache_entry_is_made_again(workplace: Path, tmp_path: Path) -> None:

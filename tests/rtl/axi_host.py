@@ -1,5 +1,6 @@
 """The accelerator behind AXI, driven by the models of cocotbext-axi. Runs inside the simulator."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -48,6 +49,7 @@ class AxiHost:
     @classmethod
     async def of(cls, dut: HierarchyObject, pace: int | None = None) -> "AxiHost":
         """Reset; with a ``pace`` every channel pauses at random."""
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)  # the models tell of every beat
         reset = {"reset": dut.aresetn, "reset_active_level": False}
         dut.aresetn.value = 0
         host = cls(

@@ -15,6 +15,15 @@ from cocotb.triggers import RisingEdge
 from tests.rtl.streams import Port, begin, cycle, every_pace, generators
 
 LATENCY = 5
+# How often something happened, in all tests of this simulation; see ``observe``.
+OBSERVED = {"refill": 0, "starved": 0, "output held": 0}
+
+
+def observe(**times: int) -> None:
+    """Add to what happened and write it to the file that ``QSIM_OBSERVED`` names."""
+    for name, count in times.items():
+        OBSERVED[name.replace("_", " ")] += count
+    Path(os.environ["QSIM_OBSERVED"]).write_text(json.dumps(OBSERVED))
 
 
 async def load_tables(dut: HierarchyObject, unit: str, case: dict) -> None:
@@ -46,7 +55,7 @@ async def receive(dut: HierarchyObject, unit: str, limit: int, rng: np.random.Ge
     """Take symbols until ``done``, at most ``limit`` cycles; return them and the cycles of hand-over."""
     valid, ready, payload = (getattr(dut, f"{unit}__o__{part}") for part in ("valid", "ready", "payload"))
     done = getattr(dut, f"{unit}__done")
-    symbols, taken, held = [], [], None
+    symbols, taken, held, waits, holds = [], [], None, 0, 0
     for _ in range(limit):
         willing = rng is None or bool(rng.random() < 0.5)
         ready.value = int(willing)
@@ -54,11 +63,13 @@ async def receive(dut: HierarchyObject, unit: str, limit: int, rng: np.random.Ge
         offered = payload.value.to_unsigned() if valid.value else None
         assert held is None or offered == held, "an offered symbol changed before it was taken"
         held = None if willing else offered
+        waits, holds = waits + (offered is None and bool(taken) and not done.value), holds + (held is not None)
         if willing and offered is not None:
             symbols.append(offered)
             taken.append(cycle())
         if done.value and offered is None:
             ready.value = 0
+            observe(starved=waits, output_held=holds)
             return symbols, taken
     raise AssertionError(f"not done after {limit} cycles, {len(symbols)} symbols")
 
@@ -75,6 +86,7 @@ async def decode(
     assert (symbols, error) == (case["expected"], case["error"]), case["name"]
     if any(case["last"][: len(items)]) or not error:  # all words are taken, behind an error too
         offered, pushed = await sending
+        observe(refill=sum(bool(taken) and at > taken[0] for at in pushed))
         await RisingEdge(dut.clk)
         await RisingEdge(dut.clk)
         assert not getattr(dut, f"{unit}__busy").value

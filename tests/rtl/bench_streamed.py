@@ -61,6 +61,7 @@ async def run(dut: HierarchyObject, vectors: dict, case: dict) -> None:
         assert outputs == vectors["outputs"], "other outputs"
     if case["reset"]:
         await pulse(dut, "abort")
+        await RisingEdge(dut.clk)
 
 
 @cocotb.test(timeout_time=4, timeout_unit="ms")

@@ -15,7 +15,7 @@ from qsim.formats.symbols import EncodeOptions
 from rtl.load import Unit
 from rtl.stream_image import StreamImage, StreamTables
 from rtl.weight_port import WeightPort
-from tests.rtl.loaders import PARAMETERS, streamer
+from tests.rtl.loaders import LIMITS, PARAMETERS
 
 BIAS = FixedFormat(8, 0)
 LATENCY = 40  # of decoders, pipeline and the bench's own start
@@ -103,7 +103,7 @@ def encoded(form: ScalarCoded, options: EncodeOptions) -> CompressedLayer:
 
 
 def image_of(layer: CompressedLayer, rows: int, cols: int, unit: str) -> StreamImage:
-    return StreamImage.of(layer, rows, cols, streamer(unit))
+    return StreamImage.of(layer, rows, cols, LIMITS[unit])
 
 
 def coded(rng: np.random.Generator, mask: np.ndarray, values: int, zeros: int = 0) -> ScalarCoded:

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
-from rtl.loader import WeightStreamer
+from rtl.loader import StreamLimits, WeightStreamer
 from rtl.parameters import ArrayParameters
 from rtl.weight_port import WeightPort
 
@@ -12,15 +12,15 @@ PARAMETERS = {
     "four": ArrayParameters(pes=4, code_bits=4, index_bits=4, columns=1024, local_rows=128, weight_rows=2048, entries_per_row=8),
     "three": ArrayParameters(pes=3, code_bits=3, index_bits=2, columns=64, local_rows=33, weight_rows=64, entries_per_row=4, pointers=80),
 }
-DECODERS = {"four": {"max_length": 12, "gap_bits": 12}, "three": {"max_length": 10, "gap_bits": 9}}
+LIMITS = {"four": StreamLimits(code_bits=4), "three": StreamLimits(code_bits=3, max_length=10, gap_bits=9)}
 
 
 def port(unit: str) -> WeightPort:
-    return WeightPort(PARAMETERS[unit], **DECODERS[unit])
+    return WeightPort(PARAMETERS[unit], LIMITS[unit])
 
 
 def streamer(unit: str) -> WeightStreamer:
-    return WeightStreamer(PARAMETERS[unit], **DECODERS[unit])
+    return WeightStreamer(PARAMETERS[unit], LIMITS[unit])
 
 
 class Loaders(wiring.Component):

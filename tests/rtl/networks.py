@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A network of three layers on a small machine of odd sizes, and everything that a bench needs to run it, right and wrong."""
 
 import dataclasses

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.lib.data import StructLayout
 
 from qsim.arch.architecture import PEKind
 from qsim.compress.pipeline import compress
@@ -15,6 +16,7 @@ from qsim.compress.recipe import parse_recipe
 from qsim.errors import MachineError, UnsupportedProgram
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import CompressedModel
+from rtl.cursor import layer_fields
 from rtl.emit import emit
 from rtl.load import load_layout
 from rtl.loader import EntryLoader
@@ -49,7 +51,10 @@ def run_json(cases: list[dict[str, object]], bench: str, model: Path, folder: Pa
     path, layouts = folder / "cases.json", {}
     path.write_text(json.dumps(cases))
     for name, p in loaders.PARAMETERS.items():
-        for kind, layout in ((f"load {name}", load_layout(p)), (f"layer {name}", loaders.streamer(name).loader.layer)):
+        for kind, layout in (
+            (f"load {name}", load_layout(p)),
+            (f"layer {name}", StructLayout(layer_fields(p, loaders.LIMITS[name].gap_bits, loaders.LIMITS[name].count_bits))),
+        ):
             layouts[kind] = {key: (field.offset, field.width) for key, field in layout}
     run_bench(model, TOP, bench, {"QSIM_CASES": str(path), "QSIM_LAYOUTS": json.dumps(layouts)}, folder)
 

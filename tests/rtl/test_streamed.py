@@ -21,7 +21,7 @@ from qsim.sim.semantics import infer, run_layer
 from qsim.verify import array_job
 from rtl.emit import emit
 from rtl.image import ImagePacker
-from rtl.loader import EntryLoader
+from rtl.loader import EntryLoader, StreamLimits
 from rtl.network import run_network
 from rtl.parameters import ArrayParameters
 from rtl.sequencer import ErrorCode
@@ -48,21 +48,24 @@ def model() -> CompressedModel:
     return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
 
 
-def most_cycles(image: StreamImage, entries: int, p: ArrayParameters) -> int:
-    """The bound in the docstrings of the port and the loader; ``entries``: stored in all PEs, of which the file's are left away twice."""
+def most_cycles(image: StreamImage, fillers: int, p: ArrayParameters) -> int:
+    """The bound in the docstrings of the port and the loader; ``fillers``: of all PEs."""
     symbols = len(image.codes.symbols) + len(image.gaps.symbols)
-    loading = image.columns * (p.pes + 1) + 2 * p.pes + image.count + entries + EntryLoader.latency
+    loading = image.columns * (p.pes + 1) + 2 * p.pes + image.count + fillers + EntryLoader.latency
     return len(image.packet()) + symbols + loading + WeightPort.latency
 
 
 def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) -> None:
     """Weight and pointer memories that only hold the largest layer."""
-    machine = PRESETS["sparse-rtl-4"].replace("weights.bytes", 6144).replace("pointers.bytes", 2048)
+    fewer_weights = PRESETS["sparse-rtl-4"].replace("weights.bytes", 5376)
+    machine = fewer_weights.replace("pointers.bytes", 2048)
     images = load_test().images[:3].astype(np.int64)
     expected = infer(model, images)
     jobs = [array_job(layer, machine, given) for layer, given in zip(model.layers, expected.inputs, strict=True)]
-    with pytest.raises(UnsupportedProgram, match="weights of a PE must be at most 6144"):
-        run_network(machine, jobs, images, build_dir)
+    with pytest.raises(UnsupportedProgram, match="weights of a PE must be at most 5376"):
+        run_network(fewer_weights, jobs, images, build_dir)
+    with pytest.raises(UnsupportedProgram, match="pointers of a PE must be at most 1024"):
+        run_network(PRESETS["sparse-rtl-4"].replace("pointers.bytes", 2048), jobs, images, build_dir)
     run = run_network(machine, jobs, images, build_dir, streams=model.encoded_layers)
     np.testing.assert_array_equal(run.logits, expected.logits)
     np.testing.assert_array_equal(run.best, expected.classes)
@@ -74,7 +77,7 @@ def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) 
     loading = run.counters["loading"]
     assert np.all(loading == loading[0])
     for number, (job, stored) in enumerate(zip(jobs, model.encoded_layers, strict=True)):
-        image = StreamImage.of(stored, job.rows, job.pointers.shape[1] - 1, WeightPort(p).streamer)
+        image = StreamImage.of(stored, job.rows, job.pointers.shape[1] - 1, StreamLimits(code_bits=p.code_bits))
         fillers = int((job.codes == 0).sum())
         assert image.count <= loading[0, number] <= most_cycles(image, fillers, p)
     assert np.all(run.counters["setup"] > loading)
@@ -85,7 +88,7 @@ class Small:
 
     def __init__(self) -> None:
         self.p = ArrayParameters.of(SMALL, layers=2, streamed=True)
-        self.port, make = WeightPort(self.p), Maker(SMALL, np.random.default_rng(6))
+        self.limits, make = StreamLimits(code_bits=self.p.code_bits), Maker(SMALL, np.random.default_rng(6))
         self.dense = coded_layer(SMALL, make.weights(20, 30, 1.0), make.bias(20))
         self.layers = [
             coded_layer(SMALL, make.weights(20, 30, 0.3), make.bias(20)),
@@ -98,7 +101,7 @@ class Small:
 
     def image(self, layer: QuantisedLayer) -> StreamImage:
         stored = encode_form(layer.form, layer.bias, layer.node.bias_format, BY_COLUMN)
-        return StreamImage.of(stored, layer.node.outputs, layer.node.inputs, self.port.streamer)
+        return StreamImage.of(stored, layer.node.outputs, layer.node.inputs, self.limits)
 
     def rows(self, values: np.ndarray) -> list[int]:
         rows = ImagePacker(self.p, every_column=False).activation_rows(values)

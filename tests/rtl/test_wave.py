@@ -89,7 +89,9 @@ def test_every_row_is_the_same_in_every_cycle(shown: Shown) -> None:
     ],
 )
 def test_every_row_is_the_same_for_every_kind_of_pe(name: str, suffix: str, build_dir: Path, tmp_path: Path) -> None:
-    for case_name, case in cases_for(MACHINES[name], seed=5).items():
+    cases = cases_for(MACHINES[name], seed=5)
+    for case_name in ("typical", "bursty", "edges 3"):  # a simulation each: an input of zeros, everything happens, no weights
+        case = cases[case_name]
         result = show(MACHINES[name], case, build_dir, tmp_path / f"layer{suffix}")
         rtl, simulator = result.of(f"layer{suffix}"), result.of("layer.sim.vcd")
         for row, found in rtl.items():

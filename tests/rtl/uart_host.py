@@ -1,5 +1,6 @@
 """The accelerator behind a UART, driven by the models of cocotbext-uart. Runs inside the simulator."""
 
+import logging
 from dataclasses import dataclass, field
 
 from cocotb.clock import Clock
@@ -59,6 +60,7 @@ class UartHost:
     @classmethod
     async def of(cls, dut: HierarchyObject, baud: float = BAUD) -> "UartHost":
         """Reset; the host's clock may be a little off."""
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)  # the models tell of every byte
         host = cls(dut, UartSource(dut.rx, baud=baud), UartSink(dut.tx, baud=baud))
         dut.rst.value = 1
         Clock(dut.clk, PERIOD, "ns").start()
