@@ -18,6 +18,7 @@ class Fate(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     BROKEN = "broken"
+    OPEN = "not planted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,10 @@ def _reason(failure: ElementTree.Element) -> str:
     marks = [line.strip() for line in text.splitlines() if "AssertionError" in line or "SimTimeoutError" in line]
     if "QsimError" in message and marks:
         message = marks[-1]
-    line = " ".join(message.split())
+    line = " ".join(message.split()).split(" + where ")[0]
+    if line.removeprefix("AssertionError: ") == "assert False":  # says nothing: the line that was asserted does
+        sources = [each.strip() for each in text.splitlines() if each.startswith("    assert ")]
+        line = sources[-1] if sources else line
     for prefix in ("qsim.errors.", "failed on setup with ", "E "):
         line = line.removeprefix(prefix).strip('"')
     return line if len(line) <= _LENGTH else f"{line[: _LENGTH - 3]}..."

@@ -17,13 +17,15 @@ no test catches is a hole in the tests.
 
 
 def markdown(mutations: Sequence[Mutation], verdicts: Mapping[str, Verdict]) -> str:
-    """Return docs/mutations.md."""
+    """Return docs/mutations.md; a mutation without a verdict is said not to have been planted."""
     killed = sum(verdict.fate is Fate.KILLED for verdict in verdicts.values())
     cpu = sum(verdict.cpu_seconds for verdict in verdicts.values())
-    lines = [f"{killed} of {len(mutations)} bugs were caught, in {cpu / 60:.0f} CPU minutes.\n"]
+    left = len(mutations) - len(verdicts)
+    open_ones = f" {left} have not been planted yet." if left else ""
+    lines = [f"{killed} of {len(mutations)} bugs were caught, in {cpu / 60:.0f} CPU minutes.{open_ones}\n"]
     lines += ["| mutation | bug | file | caught by | how it failed |", "|---|---|---|---|---|"]
     for mutation in mutations:
-        verdict = verdicts[mutation.name]
+        verdict = verdicts.get(mutation.name, Verdict(name=mutation.name, fate=Fate.OPEN))
         killer = f"`{verdict.killer.removeprefix('tests/')}`" if verdict.fate is Fate.KILLED else f"**{verdict.fate}**"
         cells = (mutation.name, mutation.bug, f"`{mutation.file}`", _escaped(killer), _escaped(f"`{verdict.how}`" if verdict.how else ""))
         lines.append(f"| {' | '.join(cells)} |")

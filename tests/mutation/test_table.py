@@ -100,6 +100,7 @@ def report(folder: Path, message: str, text: str = "") -> Path:
     [
         (0, "", "", Fate.SURVIVED, ""),
         (1, "assert 1 == 2", "", Fate.KILLED, "assert 1 == 2"),
+        (1, "assert False + where False = f(3)", "a.py:1: in x\n    assert f(3)\nE   assert False", Fate.KILLED, "assert f(3)"),
         (1, "qsim.errors.QsimError: bench x: failed: y", "some\nE AssertionError: item 3\nmore", Fate.KILLED, "AssertionError: item 3"),
         (1, "NameError: name 'x' is not defined", "", Fate.BROKEN, "NameError: name 'x' is not defined"),
         (1, "qsim.errors.QsimError: Verilator could not build units:", "", Fate.BROKEN, "QsimError: Verilator could not build units:"),
