@@ -74,8 +74,8 @@ def _observed(array: BroadcastArray) -> dict[tuple[str, str], ValueLike]:
         ("scan", "value"): Mux(scan.o.valid, scan.o.payload.value, 0),
         ("broadcast", "sent"): events.broadcast,
         ("drain", "busy"): events.draining,
-        ("drain", "asks"): drain.row_valid,
-        ("drain", "row"): Mux(drain.row_valid, drain.row, 0),
+        ("drain", "asks"): drain.asked[0].valid,
+        ("drain", "row"): Mux(drain.asked[0].valid, drain.asked[0].row, 0),
         ("drain", "result"): events.result,
         ("stall", "queue_full"): events.queue_full,
     }
