@@ -5,9 +5,9 @@ from enum import StrEnum
 from pathlib import Path
 from xml.etree import ElementTree
 
-# A text that is no RTL any more is no bug that a test caught.
+# A text that is no RTL any more is no bug that a test caught; nor is a machine too busy for the test: benches limit cycles, not seconds.
 _NO_DESIGN = ("SyntaxError", "NameError", "TypeError", "AttributeError", "ImportError", "IndexError")
-_NO_MODEL = ("Verilator could not build", "yosys failed")
+_NO_MODEL = ("Verilator could not build", "yosys failed", "pytest-timeout")
 FAILED, PASSED = 1, 0  # pytest's exit codes
 _LENGTH = 110
 

@@ -1,7 +1,7 @@
 """Bugs in the drain, the activation memory, the counters, and what joins the array."""
 
 from mutation.mutant import Mutation
-from mutation.tests_of import COUNTERS, LANE, LATENCIES, PVQ, SPARSE, STORED, unit
+from mutation.tests_of import COUNTERS, LANE, LAST_ITEM, LATENCIES, PVQ, SPARSE, STORED, unit
 
 OF_ARRAY = (
     Mutation(
@@ -114,7 +114,7 @@ OF_ARRAY = (
         file="rtl/array.py",
         old="pe.idle & ~queue.o.valid for",
         new="pe.idle for",
-        tests=SPARSE,
+        tests=(LAST_ITEM,),
     ),
     Mutation(
         name="barrier ignores the scan",

@@ -22,6 +22,7 @@ ABORT = f"{_TOP}_errors.py::test_the_host_can_give_up_at_any_time"
 IDLE_ABORT = f"{_TOP}_errors.py::test_an_abort_without_a_run_is_no_error"
 
 WAITING_INPUT = f"{_TOP}_network.py::test_the_next_input_may_be_offered_at_any_time"
+LAST_ITEM = f"{_TOP}_network.py::test_the_last_item_finds_idle_pes"
 BUSY_LOAD = f"{_TOP}_network.py::test_words_on_the_load_bus_are_ignored_during_a_run"
 
 

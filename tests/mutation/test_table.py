@@ -104,6 +104,7 @@ def report(folder: Path, message: str, text: str = "") -> Path:
         (1, "qsim.errors.QsimError: bench x: failed: y", "some\nE AssertionError: item 3\nmore", Fate.KILLED, "AssertionError: item 3"),
         (1, "NameError: name 'x' is not defined", "", Fate.BROKEN, "NameError: name 'x' is not defined"),
         (1, "qsim.errors.QsimError: Verilator could not build units:", "", Fate.BROKEN, "QsimError: Verilator could not build units:"),
+        (1, "Failed: Timeout (&gt;900.0s) from pytest-timeout.", "", Fate.BROKEN, "Failed: Timeout (>900.0s) from pytest-timeout."),
         (4, "", "", Fate.BROKEN, "no such file"),
     ],
 )

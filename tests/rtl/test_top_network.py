@@ -8,7 +8,8 @@ from qsim.results import LayerResult
 from qsim.sim import fast
 from qsim.sim.lower import lower
 from rtl.sequencer import ErrorCode, Sequencer
-from tests.rtl.simulated import LIMIT, Host, Network, Run, differences, small_network
+from tests.rtl.simulated import LIMIT, SIZES, Host, Network, Run, differences, machine_of, small_network
+from tests.rtl.simulated import network as layers_of
 
 KINDS = ("sparse", "dense", "codebook", "pvq")
 INPUTS = 3
@@ -120,6 +121,20 @@ def test_the_next_input_may_be_offered_at_any_time() -> None:
         assert run.taken == len(rows)
         check_outputs(network, 0, run)
 
+    network.simulate(bench)
+
+
+def test_the_last_item_finds_idle_pes() -> None:
+    """One activation, the last one: when the scan is done and every PE idle, the only item is still in the queues."""
+    machine = machine_of("sparse")
+    inputs = np.zeros((1, SIZES[0]), dtype=np.int64)
+    inputs[0, -1] = 100
+    network = Network(layers_of(machine), inputs, machine)
+
+    async def bench(host: Host) -> None:
+        check_outputs(network, 0, await host.run(network.rows(0)))
+
+    assert np.any(network.values[1] != Network(layers_of(machine), 0 * inputs, machine).values[1])
     network.simulate(bench)
 
 
