@@ -22,7 +22,7 @@ from tests.rtl.observed import LayerRecord
 _log = logging.getLogger(__name__)
 
 ARRAY: dict[str, tuple[str, ...]] = {
-    "pe.kind": tuple(PEKind),
+    "pe.kind": tuple(map(str, PEKind)),
     "pe.state": ("busy", "starved", "idle"),
     "queue.level": ("full", "empty"),
     "queue.balance": ("all alike", "full in one PE and empty in another"),

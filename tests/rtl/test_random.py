@@ -6,7 +6,7 @@ count, and every output. A difference is printed with a call of ``replay`` that 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 FULL_MACHINES = machine_draws(FULL, 1000)
 
 
-def names(draws: list[MachineDraw]) -> list[str]:
+def names(draws: Sequence[MachineDraw]) -> list[str]:
     return [f"{number}: {draw.pes} {draw.kind}" for number, draw in enumerate(draws)]
 
 
