@@ -17,10 +17,10 @@ def _text(path: Path) -> str:
 
 
 def key_of(mutation: Mutation) -> str:
-    """Return a hash of the mutation, of the RTL, of the files of its tests and of what they import from beside them."""
+    """Return a hash of the mutation, of the RTL, of the simulators, of the files of its tests and of what they import from beside them."""
     helpers = (path for path in (ROOT / "tests" / "rtl").glob("*.py") if not path.name.startswith("test_"))
     named = {ROOT / test.split("::")[0] for test in mutation.tests}
-    paths = sorted({*(ROOT / "rtl").rglob("*.py"), *helpers, *named})
+    paths = sorted({*(ROOT / "rtl").rglob("*.py"), *(ROOT / "qsim").rglob("*.py"), *helpers, *named})
     parts = [json.dumps(asdict(mutation)), *(f"{path.relative_to(ROOT)}\n{_text(path)}" for path in paths)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -68,11 +68,11 @@ def write_folder_atomically(path: Path, files: Mapping[str, bytes], may_replace:
             path.rename(temporary / "old")
         (temporary / "new").rename(path)
     except OSError as error:
-        if temporary is not None and (temporary / "old").exists():
-            (temporary / "old").rename(path)
         raise QsimError(f"cannot write {path}: {error.strerror}") from error
     finally:
         if temporary is not None:
+            if (temporary / "old").exists() and not path.exists():
+                (temporary / "old").rename(path)
             shutil.rmtree(temporary, ignore_errors=True)
 
 

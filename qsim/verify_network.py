@@ -1,4 +1,4 @@
-"""The proof for whole networks: the accelerator runs real inputs alone, and every bit and every counter of every layer is compared.
+"""The proof for whole networks: the accelerator runs real inputs alone; every bit and every counter of the simulators is compared.
 
 :mod:`qsim.verify` looks at one layer and the cycle of each transfer; here the RTL runs from the first activation to the class without
 Python on any clock, fast enough for a whole data set, and tells what it did by its performance counters.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qsim.arch.architecture import Architecture
-from qsim.errors import MissingExtra
+from qsim.errors import FieldError, MissingExtra
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
 from qsim.progress import Progress, silent
@@ -33,11 +33,10 @@ COUNTS = "action counts"
 class NetworkCheck:
     """A network with some inputs in RTL, the simulators, numpy and PyTorch.
 
-    ``cycles``: of all layers of all inputs in RTL; ``clocks``: of the whole RTL simulation, loading included, which
-    took ``cpu_seconds``. ``logits``: compared bit
-    for bit; ``*_numpy`` and ``*_torch``: how many logits, and how many classes, differ from the RTL's (None for PyTorch where torch is
-    not installed). ``compared``: numbers of each counter compared with numba, by name; ``fast_differences``: those that differ;
-    ``event_inputs`` and ``event_differences``: of how many inputs the counters were compared with SimPy too, and which differ.
+    ``cycles``: of all layers of all inputs in RTL; ``clocks``: of the whole RTL simulation, loading included, which took ``cpu_seconds``.
+    ``logits``: compared bit for bit; ``*_numpy`` and ``*_torch``: how many logits, and how many classes, differ from the RTL's (None for
+    PyTorch where torch is not installed). ``compared``: numbers of each counter compared with numba, by name; ``fast_differences``: those
+    that differ; ``event_inputs`` and ``event_differences``: of how many inputs the counters were compared with SimPy too, and which differ.
     ``first_difference`` names the first of any kind.
     """
 
@@ -101,6 +100,8 @@ def verify_network(
     """
     if importlib.util.find_spec("cocotb") is None:
         raise MissingExtra("rtl", "running the RTL")
+    if not len(inputs):
+        raise FieldError(path="inputs", rule="at least one", value=0)
     lowered = [lower(layer, machine) for layer in model.layers]
     simulators = _Simulators()
     total: NetworkCheck | None = None
@@ -172,19 +173,19 @@ class _Differences:
 
 
 class _Simulators:
-    """Runs programs; one that was run before is not run again: a machine that skips nothing does the same for every input."""
+    """Runs programs, but not a layer's again where it is that of the input before: a machine that skips nothing always does the same."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[str, bytes, bytes, int], Simulated] = {}
+        self.known: dict[str, tuple[tuple[bytes, bytes, int], Simulated]] = {}
 
     def fast(self, program: Program) -> Simulated:
         return fast.simulate(program)
 
     def event(self, program: Program) -> Simulated:
-        key = (program.name, program.service.tobytes(), program.scan_empty.tobytes(), program.scan_tail)
-        if key not in self.known:
-            self.known[key] = event.simulate(program, timeline=False)
-        return self.known[key]
+        key = (program.service.tobytes(), program.scan_empty.tobytes(), program.scan_tail)
+        if self.known.get(program.name, (None,))[0] != key:
+            self.known[program.name] = key, event.simulate(program, timeline=False)
+        return self.known[program.name][1]
 
 
 def counters_of_rtl(run: NetworkRun, number: int, index: int, layer: LoweredLayer) -> dict[str, object]:

@@ -306,5 +306,7 @@ def _flaw(p: ArrayParameters, descriptor: data.View) -> Value:
         illegal.append(layer.column_base[0])
         large.append(layer.column_base + columns + 1 > 2 * p.pointer_pairs)
     else:
+        # Their places are counted from the column number itself.
+        illegal.append(layer.column_base != 0)
         large.append(layer.weight_base + columns * rows > p.weight_rows * p.entries_per_row)
     return Mux(Cat(illegal).any(), ErrorCode.ILLEGAL_DESCRIPTOR, Mux(Cat(large).any(), ErrorCode.TOO_LARGE, ErrorCode.NONE))

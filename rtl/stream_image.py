@@ -100,7 +100,13 @@ class StreamImage:
         return found
 
     def packet(self) -> list[int]:
-        """Return the layer as words for :class:`~rtl.weight_port.WeightPort`, of which the last is to be marked."""
+        """Return the layer as words for :class:`~rtl.weight_port.WeightPort`, of which the last is to be marked.
+
+        Raises :class:`UnsupportedProgram` for more entries or bits than the hardware counts.
+        """
+        most = (1 << self.limits.count_bits) - 1
+        for name, size in (("entries", self.count), ("codes.bits", self.codes.bits), ("gaps.bits", self.gaps.bits)):
+            _require(name, size <= most, f"at most {most}", size)
         sizes = [self.count | self.index_bits << self.limits.count_bits, self.codes.bits, self.gaps.bits]
         words = [*sizes, *self.codes.table, *self.gaps.table, *self.streams]
         return [len(words), *words]

@@ -65,7 +65,8 @@ def _inside(p: ArrayParameters, layer: data.View, outputs: Value, clears: Value)
     if p.has_gaps:
         weights = (layer.column_base + layer.columns < 2 * p.pointer_pairs) & ~layer.column_base[0]
     else:
-        weights = layer.weight_base + layer.columns * layer.drain_rows <= p.weight_rows * p.entries_per_row
+        places = layer.weight_base + layer.columns * layer.drain_rows
+        weights = (layer.column_base == 0) & (places <= p.weight_rows * p.entries_per_row)
     return Cat(*reads, *drains).all() & Mux(clears, ~layer.store, Cat(*runs, *stores, weights).all())
 
 

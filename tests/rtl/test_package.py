@@ -229,7 +229,7 @@ def test_a_synthesis_tool_takes_it(bare: Package) -> None:
 def test_reset_is_enough(bare: Package, tmp_path: Path) -> None:
     """Without any start value, as on an ASIC, every number is known and right: a simulator of four values shows it."""
     if bare.simulator != "icarus":
-        return
+        pytest.skip("needs Icarus Verilog (Debian, Ubuntu: apt-get install iverilog): Verilator has no unknown values")
     shutil.copytree(bare.folder, tmp_path / "asic")
     text = (bare.folder / "accelerator.v").read_text()
     text, memories = re.subn(r"  initial begin : begin_\w+\n(.*\n)*?  end\n", "", text)

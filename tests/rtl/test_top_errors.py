@@ -114,6 +114,19 @@ def test_weights_beyond_the_memory_are_refused() -> None:
     simulate(network, bench)
 
 
+def test_column_numbers_of_pes_without_pointers_begin_with_zero() -> None:
+    """They are places of weights: another number would read behind them."""
+    network = small_network("dense")
+
+    async def bench(host: Host) -> None:
+        await host.load([word(network, 0, column_base=2)])
+        assert (await host.run(network.rows(1), marked=0)).error is ILLEGAL
+        await host.ready()
+        await host.load([word(network, 0)])
+
+    simulate(network, bench)
+
+
 @pytest.mark.parametrize(
     ("marked", "error"), [(4, ErrorCode.INPUT_ENDS_EARLY), (0, ErrorCode.INPUT_ENDS_EARLY), (9, ErrorCode.INPUT_ENDS_LATE)]
 )
