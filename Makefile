@@ -35,9 +35,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the main job on real data: compress, simulate, price, verify in RTL, report
 	@$(BIN)/qsim demo --out $(OUT)/demo
 
-# A file's tests stay in one process: they share the model that the first of them builds.
+# A file's tests stay in one process: they share the model that the first of them builds. In the order of the names the files with the most to build
+# begin early.
 test: $(READY) ## all tests, in WORKERS processes
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) ## the longer checks
 	$(BIN)/python -m pytest -m slow

@@ -27,6 +27,7 @@ from rtl.stream_image import StreamImage
 from rtl.toolchain import build_model, run_bench
 
 TOP = "run_shell"
+QUICK_CYCLES = 1_000_000  # for fewer it takes longer to compile a fast model than to run one that is compiled in a hurry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,16 +47,16 @@ class NetworkRun:
     cpu_seconds: float
 
 
-def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Path, *, streamed: bool = False) -> Path:
+def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Path, *, streamed: bool = False, quick: bool = False) -> Path:
     """Build the accelerator of ``machine`` for networks of the sizes of ``jobs``, or find it; return its folder. ``streamed``: one that
-    reads weights from a stream.
+    reads weights from a stream; ``quick``: one for few cycles, built in less time.
 
     Raises :class:`MachineError` if the RTL does not have this machine, :class:`MissingExtra` without the ``rtl`` extra.
     """
     p = ArrayParameters.of(machine, layers=len(jobs), streamed=streamed)
     rows = [-(-count // p.row_width) for count in (jobs[0].pointers.shape[1] - 1, jobs[-1].rows)]
     verilog = emit(lambda: RunShell(p, *rows), TOP, build_dir.resolve(), f"{p!r} {rows}", around=clocked_verilog)
-    return build_model(verilog, CLOCKED, clocked=True)
+    return build_model(verilog, CLOCKED, clocked=True, quick=quick)
 
 
 def run_network(
@@ -80,7 +81,8 @@ def run_network(
     most *= 1 + p.streamed
     vectors = {"words": words, "inputs": np.frombuffer(b"".join(joined), dtype=np.uint8).reshape(-1, size), "limit": most}
     vectors |= {"weights": _packets(p, jobs, streams)} if streams else {}
-    model = build_network(machine, jobs, build_dir, streamed=p.streamed)
+    quick = len(inputs) * sum(_cycles(job) for job in jobs) < QUICK_CYCLES
+    model = build_network(machine, jobs, build_dir, streamed=p.streamed, quick=quick)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
         source, target = work / "vectors.npz", work / "results.npz"
@@ -103,6 +105,12 @@ def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[Com
     if len(words) > STREAM_WORDS:
         raise UnsupportedProgram(path="streams", rule=f"at most {STREAM_WORDS} words", value=len(words))
     return np.array(words, dtype=np.uint64)
+
+
+def _cycles(job: ArrayJob) -> int:
+    """Return about how many cycles a layer takes at most."""
+    entries = np.maximum(1, np.abs(job.codes)) if job.scales is not None else np.ones_like(job.codes)
+    return int(entries.sum()) // len(job.pointers) + job.pointers.shape[1] + job.rows
 
 
 def _seconds_of_children() -> float:

@@ -37,13 +37,14 @@ _PORTS = "ports.vlt"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Build:
     """How a kind of model is built: Verilator's ``args``, make's flags, and for one that dumps waveforms the object that writes them
-    (``writer``) and our C++ ``headers``.
+    (``writer``) and our C++ ``headers``. ``clocked``: the design makes its own clock.
     """
 
     args: list[str]
     make_flags: str
     writer: str = ""
     headers: tuple[Path, ...] = ()
+    clocked: bool = False
 
     @property
     def identity(self) -> str:
@@ -55,16 +56,16 @@ class _Build:
     @property
     def shared(self) -> dict[str, tuple[str, ...]]:
         """Objects that models share, by a name for what they depend on; the run-time library only knows who makes the clock."""
-        library = {f"runtime-{_hash((self if self is _CLOCKED else _PLAIN).identity)}": _RUNTIME}
+        library = {f"runtime-{_hash((_CLOCKED if self.clocked else _PLAIN).identity)}": _RUNTIME}
         return library | ({f"runtime-{_hash(self.identity)}": (self.writer,)} if self.writer else {})
 
 
 _PLAIN = _Build(args=_BUILD_ARGS, make_flags=_MAKE_FLAGS)
-_CLOCKED = _Build(args=_CLOCKED_ARGS, make_flags=_CLOCKED_FLAGS)
+_CLOCKED = _Build(args=_CLOCKED_ARGS, make_flags=_CLOCKED_FLAGS, clocked=True)
 # A model for few cycles: compiling it is all that it costs. One file, because a precompiled header takes longer than what it saves.
-_QUICK = _Build(
-    args=["--no-public-flat-rw", "-Wno-fatal", "-O3", "--output-split", "0"], make_flags=_MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0")
-)
+_QUICK_ARGS = ["--no-public-flat-rw", "-Wno-fatal", "-O3", "--output-split", "0"]
+_QUICK = _Build(args=_QUICK_ARGS, make_flags=_MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0"))
+_QUICK_CLOCKED = _Build(args=[*_QUICK_ARGS, "--timing"], make_flags=_CLOCKED_FLAGS.replace("OPT_FAST=-O3", "OPT_FAST=-O0"), clocked=True)
 # A model that dumps runs one layer: compiled in little time. For a library that is not everywhere and its FST writer wants, our header
 # stands in.
 _DUMP_FLAGS = _MAKE_FLAGS.replace("OPT_FAST=-O1", "OPT_FAST=-O0")
@@ -137,7 +138,8 @@ def build_model(verilog: Path, toplevel: str, *, clocked: bool = False, quick: b
 
     Raises :class:`QsimError` with the end of the compiler's log.
     """
-    how = _CLOCKED if clocked else _DUMPING[dump] if dump else _QUICK if quick else _PLAIN
+    plain, clocking = (_QUICK, _QUICK_CLOCKED) if quick else (_PLAIN, _CLOCKED)
+    how = clocking if clocked else _DUMPING[dump] if dump else plain
     target = verilog.parent / "model"
     stamp = target / "toolchain.txt"
     identity = f"{how.identity}\n{_hash(verilog.read_text())}"

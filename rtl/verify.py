@@ -50,7 +50,7 @@ def build_array(machine: Architecture, build_dir: Path) -> Path:
     Raises :class:`MachineError` if the RTL does not have this machine, :class:`MissingExtra` without the ``rtl`` extra.
     """
     parameters = ArrayParameters.of(machine)
-    return build_model(emit(lambda: BroadcastArray(parameters), TOP, build_dir.resolve(), repr(parameters)), TOP)
+    return build_model(emit(lambda: BroadcastArray(parameters), TOP, build_dir.resolve(), repr(parameters)), TOP, quick=True)
 
 
 def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, record: bool = True) -> list[ArrayRun]:

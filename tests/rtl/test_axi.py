@@ -22,7 +22,7 @@ def given() -> Network:
 @pytest.fixture(scope="module")
 def model(given: Network, build_dir: Path) -> Path:
     p = given.streaming
-    return build_model(emit(lambda: AxiAccelerator(p), TOP, build_dir, repr(p)), TOP)
+    return build_model(emit(lambda: AxiAccelerator(p), TOP, build_dir, repr(p)), TOP, quick=True)
 
 
 @pytest.mark.rtl
