@@ -18,7 +18,8 @@ from qsim.progress import silent
 from qsim.verify_network import verify_network
 from workloads.mnist import load_test
 
-pytestmark = [pytest.mark.rtl, pytest.mark.slow]
+# Training a recipe takes minutes, ten thousand digits on dense PEs a quarter of an hour.
+pytestmark = [pytest.mark.rtl, pytest.mark.slow, pytest.mark.timeout(7200)]
 
 _log = logging.getLogger(__name__)
 DIGITS = int(os.environ.get("QSIM_DIGITS", "10000"))
