@@ -25,7 +25,8 @@ from qsim.sim.simulated import Simulated
 from qsim.verify import array_job, torch_outputs
 from rtl.network import NetworkRun, run_network
 
-BATCH = 1000
+# Cycles and inputs of one run of the RTL, which takes some seconds to start: long enough to be quick, short enough to show progress.
+BATCH_CYCLES, BATCH_INPUTS = 20_000_000, 10_000
 COUNTS = "action counts"
 
 
@@ -105,14 +106,20 @@ def verify_network(
     lowered = [lower(layer, machine) for layer in model.layers]
     simulators = _Simulators()
     total: NetworkCheck | None = None
-    for start in range(0, len(inputs), BATCH):
-        batch = inputs[start : start + BATCH]
+    size = _batch_size(lowered, infer(model, inputs[:1]).inputs)
+    for start in range(0, len(inputs), size):
+        batch = inputs[start : start + size]
         progress("whole networks in RTL", start, len(inputs))
         check = _batch(model, lowered, batch, build_dir, event_inputs - start, simulators, start)
         total = check if total is None else total.plus(check)
     progress("whole networks in RTL", len(inputs), len(inputs))
     assert total is not None
     return total
+
+
+def _batch_size(lowered: Sequence[LoweredLayer], first: Sequence[IntArray]) -> int:
+    cycles = sum(fast.simulate(layer.program(given[0])).cycles for layer, given in zip(lowered, first, strict=True))
+    return max(1, min(BATCH_INPUTS, BATCH_CYCLES // cycles))
 
 
 def _batch(
