@@ -12,6 +12,7 @@ STORED = f"{_TOP}_units.py::test_what_is_stored_is_read_by_the_next_layer"
 LANE = f"{_TOP}_lane.py::test_every_sum[half_up]"
 
 FLAWS = f"{_TOP}_errors.py::test_flaws_of_descriptors_are_told_and_do_no_harm"
+LAST_ROW = "tests/rtl/test_image.py::test_the_last_row_has_the_pes_that_own_one"
 LAST_PLACES = f"{_TOP}_errors.py::test_the_last_places_of_the_memories_may_be_used"
 LAST_WEIGHTS = f"{_TOP}_errors.py::test_weights_beyond_the_memory_are_refused"
 INPUT_LENGTH = f"{_TOP}_errors.py::test_an_input_of_the_wrong_length"

@@ -187,6 +187,9 @@ def test_the_host_can_give_up_at_any_time() -> None:
             await host.ready()
             run = await host.run(network.rows(1), abort=moment)
             assert run.error is ErrorCode.ABORTED, moment
+            for _ in range(40):
+                assert not host.ctx.get(host.top.output.valid), moment
+                await host.ctx.tick()
             await host.ready()
             assert host.ctx.get(host.top.error) is ErrorCode.ABORTED
             check_outputs(network, 2, await host.run(network.rows(2)))
