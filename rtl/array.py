@@ -121,28 +121,9 @@ class BroadcastArray(wiring.Component):
         connect(m, flipped(self.unload), activations.unload)
         connect(m, load, activations.load)
         loads = [self._near_load(m, load) for _ in range(0, p.pes, PES_OF_A_LOAD)]
-        for unit in (activations, scan, drain):
+        for unit in (activations, scan, drain, *self.pes):
             m.d.comb += unit.layer.eq(layer)
-        for number, (branch, queue, pe) in enumerate(zip(fork.o, self.queues, self.pes, strict=True)):
-            m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
-            connect(m, branch, queue.i)
-            connect(m, queue.o, pe.i)
-            connect(m, loads[number // PES_OF_A_LOAD], pe.load)
-            connect(m, loads[number // PES_OF_A_LOAD], drain.loads[number])
-            m.d.comb += [
-                pe.layer.eq(layer),
-                pe.drain.eq(drain.asked[number].valid),
-                pe.drain_row.eq(drain.asked[number].row),
-                drain.sums[number].eq(pe.sum),
-                self.events.pop[number].eq(queue.o.valid & queue.o.ready),
-                self.events.issue[number].eq(pe.issue),
-                self.events.leave[number].eq(pe.leave),
-                self.events.busy[number].eq(pe.holds),
-                self.events.entry[number].eq(pe.entry),
-                self.events.filler[number].eq(pe.filler),
-                self.events.weight_read[number].eq(pe.weight_read),
-                self.events.addition[number].eq(pe.addition),
-            ]
+        self._wire_pes(m, loads)
 
         computing, quiet, clears = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -169,6 +150,28 @@ class BroadcastArray(wiring.Component):
         with m.If(scan.start | clears):
             m.d.sync += [self.busy.eq(1), computing.eq(scan.start), self.cycles.eq(0)]
         return m
+
+    def _wire_pes(self, m: Module, loads: list[wiring.PureInterface]) -> None:
+        """Give each PE its branch of the fork, its queue, its copy of the load bus and its lane of the drain."""
+        for number, (branch, queue, pe) in enumerate(zip(self.fork.o, self.queues, self.pes, strict=True)):
+            m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
+            connect(m, branch, queue.i)
+            connect(m, queue.o, pe.i)
+            connect(m, loads[number // PES_OF_A_LOAD], pe.load)
+            connect(m, loads[number // PES_OF_A_LOAD], self.drain.loads[number])
+            m.d.comb += [
+                pe.drain.eq(self.drain.asked[number].valid),
+                pe.drain_row.eq(self.drain.asked[number].row),
+                self.drain.sums[number].eq(pe.sum),
+                self.events.pop[number].eq(queue.o.valid & queue.o.ready),
+                self.events.issue[number].eq(pe.issue),
+                self.events.leave[number].eq(pe.leave),
+                self.events.busy[number].eq(pe.holds),
+                self.events.entry[number].eq(pe.entry),
+                self.events.filler[number].eq(pe.filler),
+                self.events.weight_read[number].eq(pe.weight_read),
+                self.events.addition[number].eq(pe.addition),
+            ]
 
     def _near_load(self, m: Module, load: wiring.PureInterface) -> wiring.PureInterface:
         copy = LoadSignature(self.parameters).create()

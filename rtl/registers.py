@@ -62,7 +62,15 @@ def register_map(parameters: ArrayParameters) -> RegisterMap:
             "without a register is answered with DECERR. SLVERR: a read of a register that cannot be read, a write to one that cannot be "
             "written, or a write that is refused; it changes nothing."
         ),
-        registers=(*_identity(parameters), *_capacity(parameters), *_control(parameters), *_load(parameters), *_counters(parameters)),
+        registers=(
+            *_identity(parameters),
+            *_capacity(parameters),
+            *_control(),
+            *_interrupts(),
+            *_results(),
+            *_load(),
+            *_counters(parameters),
+        ),
     )
 
 
@@ -163,7 +171,7 @@ def _capacity(p: ArrayParameters) -> tuple[Register, ...]:
     )
 
 
-def _control(p: ArrayParameters) -> tuple[Register, ...]:
+def _control() -> tuple[Register, ...]:
     """What runs."""
     errors = tuple((code.name, code.value) for code in ErrorCode)
     return (
@@ -196,26 +204,29 @@ def _control(p: ArrayParameters) -> tuple[Register, ...]:
             "Limit of a layer's length.",
             (Field("cycles", 0, 32, Access.READ_WRITE, "Most cycles of a layer; more end the run with error TIMEOUT. 0: no limit."),),
         ),
-        Register(
-            "IRQ_ENABLE",
-            0x4C,
-            "Which events raise the interrupt.",
-            (
-                Field("done", 0, 1, Access.READ_WRITE, "A run has ended well."),
-                Field("error", 1, 1, Access.READ_WRITE, "A run has ended with an error."),
-                Field("layer", 2, 1, Access.READ_WRITE, "A layer has ended and its counters can be read."),
-            ),
-        ),
-        Register(
-            "IRQ_STATUS",
-            0x50,
-            "What has happened. The interrupt is high while a bit is set here and in `IRQ_ENABLE`.",
-            (
-                Field("done", 0, 1, Access.CLEAR, "A run has ended well."),
-                Field("error", 1, 1, Access.CLEAR, "A run has ended with an error."),
-                Field("layer", 2, 1, Access.CLEAR, "A layer has ended and its counters can be read."),
-            ),
-        ),
+    )
+
+
+def _interrupts() -> tuple[Register, ...]:
+    """Which events raise the interrupt, and which have happened."""
+    causes = (
+        ("done", "A run has ended well."),
+        ("error", "A run has ended with an error."),
+        ("layer", "A layer has ended and its counters can be read."),
+    )
+    happened = "What has happened. The interrupt is high while a bit is set here and in `IRQ_ENABLE`."
+    return tuple(
+        Register(name, offset, text, tuple(Field(cause, bit, 1, access, when) for bit, (cause, when) in enumerate(causes)))
+        for name, offset, text, access in (
+            ("IRQ_ENABLE", 0x4C, "Which events raise the interrupt.", Access.READ_WRITE),
+            ("IRQ_STATUS", 0x50, happened, Access.CLEAR),
+        )
+    )
+
+
+def _results() -> tuple[Register, ...]:
+    """What came of a run, beside the logits."""
+    return (
         Register(
             "BEST",
             0x54,
@@ -231,7 +242,7 @@ def _control(p: ArrayParameters) -> tuple[Register, ...]:
     )
 
 
-def _load(p: ArrayParameters) -> tuple[Register, ...]:
+def _load() -> tuple[Register, ...]:
     """The window to the load bus, which writes the memories."""
     units = tuple((unit.name, unit.value) for unit in Unit)
     return (

@@ -52,22 +52,7 @@ def layer(name: str, inputs: int, outputs: int, kind: str, active: float, kept: 
                 unit="dram", busy=fetch, stalled={Stall.BUFFER_FULL: (cycles - fetch) // 2}, idle=cycles - fetch - (cycles - fetch) // 2
             )
         )
-    memory = 1024 if dram_bursts else 131072
-    counts = {
-        Access(unit="weights", action=Action.SRAM_READ, width_bits=64, capacity_bytes=memory): -(-macs * (8 if sparse else 16) // 64),
-        Access(unit="activations", action=Action.SRAM_READ, width_bits=64, capacity_bytes=2048): inputs // 4,
-        Access(unit="activations", action=Action.SRAM_WRITE, width_bits=64, capacity_bytes=2048): -(-outputs // 4),
-        Access(unit="queue", action=Action.REGISTER_WRITE, width_bits=32): round(inputs * active) * PES,
-        Access(unit="accumulators", action=Action.REGISTER_READ, width_bits=32): macs,
-        Access(unit="accumulators", action=Action.REGISTER_WRITE, width_bits=32): macs,
-        Access(unit="mac", action=Action.INT_MULTIPLY, width_bits=16): macs,
-        Access(unit="mac", action=Action.INT_ADD, width_bits=32): macs,
-    }
-    if sparse:
-        counts[Access(unit="pointers", action=Action.SRAM_READ, width_bits=16, capacity_bytes=32768)] = 2 * round(inputs * active) * PES
-    if dram_bursts:
-        counts[Access(unit="weights", action=Action.SRAM_WRITE, width_bits=64, capacity_bytes=memory)] = 4 * dram_bursts
-        counts[Access(unit="dram", action=Action.DRAM_READ, width_bits=256)] = dram_bursts
+    counts = _counts(macs, inputs, outputs, round(inputs * active), dram_bursts, sparse)
     return LayerResult(
         name=name,
         cycles=cycles,
@@ -77,6 +62,26 @@ def layer(name: str, inputs: int, outputs: int, kind: str, active: float, kept: 
         counts=tuple(ActionCount(access=access, count=count) for access, count in counts.items()),
         events={"filler_entries": macs // 50 if sparse else 0, "dram_bytes": 32 * dram_bursts},
     )
+
+
+def _counts(macs: int, inputs: int, outputs: int, columns: int, dram_bursts: int, sparse: bool) -> dict[Access, int]:
+    memory = 1024 if dram_bursts else 131072
+    counts = {
+        Access(unit="weights", action=Action.SRAM_READ, width_bits=64, capacity_bytes=memory): -(-macs * (8 if sparse else 16) // 64),
+        Access(unit="activations", action=Action.SRAM_READ, width_bits=64, capacity_bytes=2048): inputs // 4,
+        Access(unit="activations", action=Action.SRAM_WRITE, width_bits=64, capacity_bytes=2048): -(-outputs // 4),
+        Access(unit="queue", action=Action.REGISTER_WRITE, width_bits=32): columns * PES,
+        Access(unit="accumulators", action=Action.REGISTER_READ, width_bits=32): macs,
+        Access(unit="accumulators", action=Action.REGISTER_WRITE, width_bits=32): macs,
+        Access(unit="mac", action=Action.INT_MULTIPLY, width_bits=16): macs,
+        Access(unit="mac", action=Action.INT_ADD, width_bits=32): macs,
+    }
+    if sparse:
+        counts[Access(unit="pointers", action=Action.SRAM_READ, width_bits=16, capacity_bytes=32768)] = 2 * columns * PES
+    if dram_bursts:
+        counts[Access(unit="weights", action=Action.SRAM_WRITE, width_bits=64, capacity_bytes=memory)] = 4 * dram_bursts
+        counts[Access(unit="dram", action=Action.DRAM_READ, width_bits=256)] = dram_bursts
+    return counts
 
 
 def trace(result: LayerResult) -> Trace:

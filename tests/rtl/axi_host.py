@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 import cocotb
 import numpy as np
@@ -13,29 +12,13 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from tests.rtl.hosts import MOMENTS, PERIOD, VECTORS
+from tests.rtl.register_host import STATUS, RegisterHost
 
-# Offsets and bits are written out: a mistake in the table must not repeat itself here.
-CONTROL, STATUS, TIMEOUT, IRQ_ENABLE, IRQ_STATUS, BEST, FINISHED = 0x40, 0x44, 0x48, 0x4C, 0x50, 0x54, 0x58
-LOAD_TARGET, LOAD_ADDRESS, LOAD_DATA = 0x60, 0x64, 0x68
-COUNTERS, COUNTERS_PITCH = 0x1000, 0x80
-START, ABORT, RESET = 1, 2, 4
 OKAY, SLVERR, DECERR = 0, 2, 3
 
 
-def words_of(words: list[int]) -> Iterator[tuple[int, int, list[int]]]:
-    """Yield target, first address and data of words of the load bus that follow each other."""
-    parts = [
-        (VECTORS.field(word, "unit"), VECTORS.field(word, "pe"), VECTORS.field(word, "address"), VECTORS.field(word, "data"))
-        for word in words
-    ]
-    for _, group in groupby(enumerate(parts), lambda each: (*each[1][:2], each[1][2] - each[0])):
-        unit, pe, address, _ = (given := [part for _, part in group])[0]
-        length = max(1, *(-(-part[3].bit_length() // 32) for part in given))
-        yield unit | length << 8 | pe << 16, address, [(part[3] >> (32 * at)) & 0xFFFFFFFF for part in given for at in range(length)]
-
-
 @dataclass
-class AxiHost:
+class AxiHost(RegisterHost):
     """Registers over AXI4-Lite, rows over AXI4-Stream."""
 
     dut: HierarchyObject
@@ -88,36 +71,15 @@ class AxiHost:
         await RisingEdge(self.dut.aclk)
         await self.until_ready()
 
-    async def write(self, address: int, value: int, answer: int = OKAY) -> None:
-        got = await self.lite.write(address, value.to_bytes(4, "little"))
-        assert got.resp == answer, f"write to {address:#x}: {got.resp}"
+    async def write(self, address: int, *words: int, answer: int = OKAY) -> None:
+        for word in words:
+            got = await self.lite.write(address, word.to_bytes(4, "little"))
+            assert got.resp == answer, f"write to {address:#x}: {got.resp}"
 
     async def read(self, address: int, answer: int = OKAY) -> int:
         got = await self.lite.read(address, 4)
         assert got.resp == answer, f"read of {address:#x}: {got.resp}"
         return int.from_bytes(got.data, "little")
-
-    async def until_ready(self) -> None:
-        while not await self.read(STATUS) & 1:
-            pass
-
-    async def load(self, words: list[int]) -> None:
-        await self.until_ready()
-        for target, address, data in words_of(words):
-            await self.write(LOAD_TARGET, target)
-            await self.write(LOAD_ADDRESS, address)
-            for part in data:
-                await self.write(LOAD_DATA, part)
-
-    async def start(self) -> None:
-        await self.until_ready()
-        await self.write(CONTROL, START)
-
-    async def abort(self) -> None:
-        await self.write(CONTROL, ABORT)
-
-    async def set_timeout(self, cycles: int) -> None:
-        await self.write(TIMEOUT, cycles)
 
     async def send(self, rows: list[int]) -> None:
         size = -(-VECTORS.row_bits // 8)
@@ -132,18 +94,6 @@ class AxiHost:
         size = -(-VECTORS.row_bits // 8)
         data = bytes(frame.tdata)
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
-
-    async def ended(self) -> tuple[int, int]:
-        while not (status := await self.read(STATUS)) & 4:
-            pass
-        return (status >> 8) & 15, status >> 16
-
-    async def best(self) -> int:
-        return await self.read(BEST)
-
-    async def counters(self) -> list[list[int]]:
-        layers = range(await self.read(FINISHED))
-        return [[await self.read(COUNTERS + COUNTERS_PITCH * layer + 4 * at) for at in range(VECTORS.counters)] for layer in layers]
 
     async def until(self, moment: str) -> None:
         kind, _, layer = moment.partition(" ")

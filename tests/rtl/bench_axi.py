@@ -7,26 +7,23 @@ import cocotb
 from cocotb.triggers import ClockCycles, Combine
 
 from rtl.axi import AxiLite
-from tests.rtl.axi_host import (
+from tests.rtl.axi_host import DECERR, OKAY, SLVERR, AxiHost
+from tests.rtl.hosts import ABORTED, DECODER, ENDS_EARLY, SCENARIOS, VECTORS, WEIGHTS_EARLY, WEIGHTS_LATE, bench, every_input, run
+from tests.rtl.register_host import (
     ABORT,
     BEST,
     CONTROL,
-    DECERR,
     FINISHED,
     IRQ_ENABLE,
     IRQ_STATUS,
     LOAD_ADDRESS,
     LOAD_DATA,
     LOAD_TARGET,
-    OKAY,
     RESET,
-    SLVERR,
     START,
     STATUS,
     TIMEOUT,
-    AxiHost,
 )
-from tests.rtl.hosts import ABORTED, DECODER, ENDS_EARLY, SCENARIOS, VECTORS, WEIGHTS_EARLY, WEIGHTS_LATE, bench, every_input, run
 
 SCRATCH = 0x30
 DONE, ERROR, LAYER = 1, 2, 4
@@ -43,7 +40,7 @@ async def every_address(host: AxiHost) -> None:
             assert value & register["constant"] == register["reset"] & register["constant"], register["name"]
             assert value & register["kept"] == register["reset"] & register["kept"], register["name"]
         if register is None or not register["writable"]:
-            await host.write(address, 0xFFFFFFFF, DECERR if register is None else SLVERR)
+            await host.write(address, 0xFFFFFFFF, answer=DECERR if register is None else SLVERR)
     assert (await host.read(0)).to_bytes(4, "big") == b"qsim"
     assert await host.read(SCRATCH) == 0
 
@@ -89,7 +86,7 @@ async def refused_words(host: AxiHost) -> None:
     for target, address in refused:
         await host.write(LOAD_TARGET, target)
         await host.write(LOAD_ADDRESS, address)
-        await host.write(LOAD_DATA, 0xFFFFFFFF, SLVERR)
+        await host.write(LOAD_DATA, 0xFFFFFFFF, answer=SLVERR)
         assert await host.read(LOAD_ADDRESS) == address
     await host.write(LOAD_TARGET, good[0])
     await host.write(LOAD_ADDRESS, good[1])
@@ -103,8 +100,8 @@ async def refused_while_busy(host: AxiHost) -> None:
     await host.start()
     await host.write(LOAD_TARGET, 5 | 1 << 8)
     await host.write(LOAD_ADDRESS, 0)
-    await host.write(LOAD_DATA, 0xFFFFFFFF, SLVERR)
-    await host.write(CONTROL, START, SLVERR)
+    await host.write(LOAD_DATA, 0xFFFFFFFF, answer=SLVERR)
+    await host.write(CONTROL, START, answer=SLVERR)
     assert await host.read(STATUS) == 2
     await host.send(VECTORS.rows[1])
     assert await host.receive() == VECTORS.outputs[1]

@@ -5,8 +5,8 @@ from functools import partial
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import Timer
 
-from tests.rtl.axi_host import CONTROL, LOAD_DATA, START, STATUS, TIMEOUT
 from tests.rtl.hosts import ENDS_LATE, VECTORS, aborts, bench, every_input, run, wrong_inputs
+from tests.rtl.register_host import CONTROL, IRQ_ENABLE, IRQ_STATUS, LOAD_ADDRESS, LOAD_DATA, LOAD_TARGET, RESET, START, STATUS, TIMEOUT
 from tests.rtl.uart_host import (
     BROKEN,
     CHECKSUM,
@@ -98,8 +98,8 @@ async def refusals(host: UartHost) -> None:
         assert await host.ask(READ, address.to_bytes(4, "little")) == (status, b"")
     assert await host.ask(WRITE, bytes((0, 0, 0, 0, 1, 2, 3, 4))) == (REFUSED, b"\0")
     assert await host.ask(OUTPUT) == (EMPTY, b"")
-    await host.write(0x60, 5 | 1 << 8)
-    await host.write(0x64, 62)  # of 64
+    await host.write(LOAD_TARGET, 5 | 1 << 8)
+    await host.write(LOAD_ADDRESS, 62)  # of 64
     assert await host.ask(WRITE, LOAD_DATA.to_bytes(4, "little") + bytes(16)) == (REFUSED, b"\2")
     await host.load(VECTORS.words)
     await host.start()
@@ -115,7 +115,7 @@ async def rows_wait(host: UartHost) -> None:
     row = bytes((0,)) + bytes(5)
     assert await host.ask(INPUT, row) == (OKAY, b"")
     assert await host.ask(INPUT, row) == (FULL, b"")
-    await host.write(CONTROL, 4)
+    await host.write(CONTROL, RESET)
     await run(host, 0)
     await host.start()
     for given in VECTORS.rows[0]:
@@ -123,7 +123,7 @@ async def rows_wait(host: UartHost) -> None:
             pass
     assert await host.ended() == (ENDS_LATE, 0)
     assert await host.read(STATUS) & 8
-    await host.write(CONTROL, 4)
+    await host.write(CONTROL, RESET)
     assert await host.read(TIMEOUT) == 0
     await run(host, 2)
 
@@ -131,10 +131,10 @@ async def rows_wait(host: UartHost) -> None:
 async def interrupt(host: UartHost) -> None:
     """The interrupt's pin."""
     await host.load(VECTORS.words)
-    await host.write(0x4C, 1)
+    await host.write(IRQ_ENABLE, 1)
     await run(host, 0)
     assert host.dut.irq.value
-    await host.write(0x50, 7)
+    await host.write(IRQ_STATUS, 7)
     assert not host.dut.irq.value
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.rtl.networks import Network, network
+
 if TYPE_CHECKING:
     from tests.rtl.agreement import Ran
     from tests.rtl.coverage import Coverage
@@ -61,3 +63,9 @@ def decode(build_dir: Path, coverage: "Coverage", tmp_path_factory: pytest.TempP
         decode_streams(list(STREAMS[name]()), build_dir, tmp_path_factory.mktemp("streams"), coverage)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def given() -> Network:
+    """The network that every accelerator with a host runs."""
+    return network()

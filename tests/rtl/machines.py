@@ -4,7 +4,7 @@ from qsim.arch.architecture import Architecture
 from qsim.arch.presets import MACHINES as PRESETS
 
 
-def _variant(name: str, **fields: object) -> Architecture:
+def variant(name: str, **fields: object) -> Architecture:
     machine = PRESETS[name]
     for path, value in fields.items():
         machine = machine.replace(path.replace("__", "."), value)
@@ -13,10 +13,10 @@ def _variant(name: str, **fields: object) -> Architecture:
 
 MACHINES: dict[str, Architecture] = {
     "1 PE": PRESETS["sparse-rtl-1"],
-    "2 PEs, queue of 1": _variant("sparse-rtl-2", array__queue__depth=1, weights__width_bits=64),
+    "2 PEs, queue of 1": variant("sparse-rtl-2", array__queue__depth=1, weights__width_bits=64),
     "4 PEs": PRESETS["sparse-rtl-4"],
-    "8 PEs": _variant("sparse-rtl-8", weights__width_bits=64, scan__row_width=8),
-    "3 narrow PEs": _variant(
+    "8 PEs": variant("sparse-rtl-8", weights__width_bits=64, scan__row_width=8),
+    "3 narrow PEs": variant(
         "sparse-rtl-2",
         array__pes=3,
         array__queue__depth=3,
@@ -36,15 +36,15 @@ MACHINES: dict[str, Architecture] = {
 _ONE = {"array__pes": 1, "array__local_rows": 40, "weights__bytes": 8192, "activations__bytes": 1024, "scan__skip_zeros": True}
 _TWO = _ONE | {"array__pes": 2, "array__queue__depth": 1, "scan__row_width": 3}
 MACHINES |= {
-    "1 dense PE": _variant("dense-rtl-4", **_ONE),
-    "2 dense PEs": _variant("dense-rtl-4", **_TWO, array__weight_bits=9, array__accumulator_bits=24, weights__width_bits=18),
-    "4 dense PEs": _variant("dense-rtl-4", weights__bytes=16384),
-    "1 codebook PE": _variant("codebook-rtl-4", **_ONE),
-    "2 codebook PEs": _variant("codebook-rtl-4", **_TWO, array__code_bits=5, array__accumulator_bits=30, weights__width_bits=40),
-    "4 codebook PEs": _variant("codebook-rtl-4", weights__bytes=4096),
-    "1 pvq PE": _variant("pvq-rtl-4", **_ONE, array__code_bits=4, array__index_bits=3, array__accumulator_bits=20),
-    "2 pvq PEs": _variant("pvq-rtl-4", **_TWO, array__code_bits=6, array__index_bits=2, array__accumulator_bits=24, weights__width_bits=32),
-    "4 pvq PEs": _variant("pvq-rtl-4", weights__bytes=8192),
+    "1 dense PE": variant("dense-rtl-4", **_ONE),
+    "2 dense PEs": variant("dense-rtl-4", **_TWO, array__weight_bits=9, array__accumulator_bits=24, weights__width_bits=18),
+    "4 dense PEs": variant("dense-rtl-4", weights__bytes=16384),
+    "1 codebook PE": variant("codebook-rtl-4", **_ONE),
+    "2 codebook PEs": variant("codebook-rtl-4", **_TWO, array__code_bits=5, array__accumulator_bits=30, weights__width_bits=40),
+    "4 codebook PEs": variant("codebook-rtl-4", weights__bytes=4096),
+    "1 pvq PE": variant("pvq-rtl-4", **_ONE, array__code_bits=4, array__index_bits=3, array__accumulator_bits=20),
+    "2 pvq PEs": variant("pvq-rtl-4", **_TWO, array__code_bits=6, array__index_bits=2, array__accumulator_bits=24, weights__width_bits=32),
+    "4 pvq PEs": variant("pvq-rtl-4", weights__bytes=8192),
 }
 # The same hardware as its namesake: dense order is run-time configuration.
 for _name in ("2 PEs, queue of 1", "2 dense PEs", "2 pvq PEs"):

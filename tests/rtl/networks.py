@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,13 @@ from rtl.register import Access
 from rtl.registers import register_map
 from rtl.sequencer import ErrorCode
 from rtl.stream_image import StreamImage
+from rtl.toolchain import run_bench
 from rtl.window import unit_depths
 from tests.rtl.cases import Maker, coded_layer
-from tests.rtl.machines import _variant
+from tests.rtl.machines import variant
 
 # Nothing divides anything: 3 PEs, rows of 4, beats of 36 bits. 12 local rows, 64 pointers.
-MACHINE = _variant(
+MACHINE = variant(
     "sparse-rtl-2",
     array__pes=3,
     array__queue__depth=2,
@@ -87,7 +88,7 @@ class Network:
     def run_of(self, results: dict[str, np.ndarray]) -> NetworkRun:
         """Return what a bench has written down (``counters`` run on from layer to layer) as a run."""
         counters = np.diff(results["counters"], axis=1, prepend=0)
-        names = counter_names(self.parameters)
+        names = names_by_word(self.parameters)
         places = {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
         return NetworkRun(
             logits=results["logits"],
@@ -96,6 +97,16 @@ class Network:
             clocks=0,
             cpu_seconds=0.0,
         )
+
+    def run_bench(
+        self, model: Path, top: str, bench: str, folder: Path, names: Sequence[str] = ("plain",), *, streaming: bool = False
+    ) -> None:
+        """Run a bench of an accelerator, ``streaming`` or not, in ``folder``; compare what its hosts ``names`` have written down."""
+        write_vectors(self, folder / "vectors.json", streaming=streaming)
+        run_bench(model, top, bench, {"QSIM_VECTORS": str(folder / "vectors.json"), "QSIM_RESULTS": str(folder)}, folder)
+        for name in names:
+            with np.load(folder / f"{name}.npz") as found:
+                assert self.compare(self.run_of(dict(found))) > 0
 
     def compare(self, run: NetworkRun) -> int:
         """Assert that logits, classes and every counter of every layer are those of numpy and of both simulators; return how many."""
@@ -112,7 +123,7 @@ class Network:
         return compared
 
 
-def counter_names(p: ArrayParameters) -> list[str]:
+def names_by_word(p: ArrayParameters) -> list[str]:
     """Return the name of every counter of a layer, word by word."""
     return [name for name, place in counters_layout(p) for _ in range(place.width // COUNTER_BITS)]
 
@@ -141,7 +152,7 @@ def write_vectors(given: Network, path: Path, *, streaming: bool = False) -> Non
         "activation_bits": p.activation_bits,
         "row_width": p.row_width,
         "layers": p.layers,
-        "counters": len(counter_names(p)),
+        "counters": len(names_by_word(p)),
         "words": [_moved(word, given.parameters, p) for word in words_of(given)],
         "rows": [packer.activation_rows(row) for row in given.values[0]],
         "outputs": [packer.activation_rows(row) for row in given.values[-1]],

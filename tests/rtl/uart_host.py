@@ -8,22 +8,8 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, Lock
 from cocotbext.uart import UartSink, UartSource
 
-from tests.rtl.axi_host import (
-    ABORT,
-    BEST,
-    CONTROL,
-    COUNTERS,
-    COUNTERS_PITCH,
-    FINISHED,
-    LOAD_ADDRESS,
-    LOAD_DATA,
-    LOAD_TARGET,
-    START,
-    STATUS,
-    TIMEOUT,
-    words_of,
-)
 from tests.rtl.hosts import VECTORS
+from tests.rtl.register_host import FINISHED, RegisterHost
 
 DIVISOR, PERIOD = 8, 4
 BAUD = 1e9 / (DIVISOR * PERIOD)
@@ -47,7 +33,7 @@ def frame(operation: int, data: bytes) -> bytes:
 
 
 @dataclass
-class UartHost:
+class UartHost(RegisterHost):
     """Frames over two wires."""
 
     dut: HierarchyObject
@@ -93,27 +79,6 @@ class UartHost:
             data = b"".join(word.to_bytes(4, "little") for word in (address, *some))
             assert await self.ask(WRITE, data) == (OKAY, bytes((len(some),))), f"write to {address:#x}"
 
-    async def until_ready(self) -> None:
-        while not await self.read(STATUS) & 1:
-            pass
-
-    async def load(self, words: list[int]) -> None:
-        await self.until_ready()
-        for target, address, data in words_of(words):
-            await self.write(LOAD_TARGET, target)
-            await self.write(LOAD_ADDRESS, address)
-            await self.write(LOAD_DATA, *data)
-
-    async def start(self) -> None:
-        await self.until_ready()
-        await self.write(CONTROL, START)
-
-    async def abort(self) -> None:
-        await self.write(CONTROL, ABORT)
-
-    async def set_timeout(self, cycles: int) -> None:
-        await self.write(TIMEOUT, cycles)
-
     async def send(self, rows: list[int]) -> None:
         size = -(-VECTORS.row_bits // 8)
         for number, row in enumerate(rows, 1):
@@ -133,18 +98,6 @@ class UartHost:
             rows.append(int.from_bytes(data[1:], "little"))
             last = bool(data[0])
         return rows
-
-    async def ended(self) -> tuple[int, int]:
-        while not (status := await self.read(STATUS)) & 4:
-            pass
-        return (status >> 8) & 15, status >> 16
-
-    async def best(self) -> int:
-        return await self.read(BEST)
-
-    async def counters(self) -> list[list[int]]:
-        layers = range(await self.read(FINISHED))
-        return [[await self.read(COUNTERS + COUNTERS_PITCH * layer + 4 * at) for at in range(VECTORS.counters)] for layer in layers]
 
     async def until(self, moment: str) -> None:
         while moment == "output" and await self.read(FINISHED) < VECTORS.layers:
