@@ -5,10 +5,11 @@ Python on any clock, fast enough for a whole data set, and tells what it did by 
 """
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qsim.actions import Action
 from qsim.arch.architecture import Architecture
 from qsim.errors import FieldError, MissingExtra
 from qsim.formats.fixed import IntArray
@@ -23,11 +24,14 @@ from qsim.sim.program import Program
 from qsim.sim.semantics import infer
 from qsim.sim.simulated import Simulated
 from qsim.verify import array_job, torch_outputs
-from rtl.network import NetworkRun, run_network
+from rtl.counters import OF_PES, TOTALS
+from rtl.network import run_network
 
 # Cycles and inputs of one run of the RTL, which takes some seconds to start: long enough to be quick, short enough to show progress.
 BATCH_CYCLES, BATCH_INPUTS = 20_000_000, 10_000
 COUNTS = "action counts"
+# All but what lies between the layers, which the simulators do not have.
+COMPARED = tuple(name for name in (*TOTALS, *OF_PES) if name != "setup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,7 @@ def _batch(
     for number in range(len(inputs)):
         for index, layer in enumerate(lowered):
             given = expected.inputs[index][number]
-            rtl = counters_of_rtl(run, number, index, layer)
+            rtl = counters_of_rtl({name: values[number, index] for name, values in run.counters.items()}, layer)
             place = f"input {start + number}, {layer.layer.node.name}"
             found.compare("numba", place, rtl, counters_of_simulator(layer, given, simulators.fast(layer.program(given))))
             if number < event_inputs:
@@ -195,17 +199,13 @@ class _Simulators:
         return self.known[program.name][1]
 
 
-def counters_of_rtl(run: NetworkRun, number: int, index: int, layer: LoweredLayer) -> dict[str, object]:
-    """Return what the RTL's counters say of one layer of one input, with the action counts that follow from them."""
-    counters = {name: values[number, index] for name, values in run.counters.items()}
-    node = layer.layer.node
+def counters_of_rtl(counters: Mapping[str, IntArray], layer: LoweredLayer) -> dict[str, object]:
+    """Return what the RTL's ``counters`` of one layer of one input say, with the action counts that follow from them."""
+    found: dict[str, object] = {name: counters[name].tolist() for name in COMPARED}
     entries, fillers, additions = (int(counters[name]) for name in ("entries", "fillers", "additions"))
     work = Totals(columns=int(counters["items"]), entries=entries, fillers=fillers, additions=additions)
+    node = layer.layer.node
     totals = LayerTotals(rows=node.outputs, cols=node.inputs, work=work, weight_rows=int(counters["weight_reads"]))
-    names = ("cycles", "scan_busy", "scan_queue_full", "drain_busy", "items", "activation_reads", "weight_reads", "pointer_reads")
-    found: dict[str, object] = {name: int(counters[name]) for name in (*names, "entries", "fillers", "results")}
-    for name in ("pe_busy", "pe_starved"):
-        found[name] = counters[name].tolist()
     return found | {COUNTS: layer_counts(totals, layer.machine)}
 
 
@@ -214,24 +214,24 @@ def counters_of_simulator(layer: LoweredLayer, given: IntArray, simulated: Simul
     result = layer.result(given, simulated)
     units = {time.unit: time for time in result.units}
     scan, pes = units["scan"], [units[f"pe.{pe}"] for pe in range(layer.machine.array.pes)]
-    reads = {name: _reads(result, name) for name in ("activations", "weights", "pointers")}
     return {
         "cycles": result.cycles,
         "scan_busy": scan.busy,
-        "scan_queue_full": scan.stalled[Stall.QUEUE_FULL],
+        "scan_queue_full": scan.stalled.get(Stall.QUEUE_FULL, 0),
         "drain_busy": units["drain"].busy,
         "items": result.events["columns"],
-        "activation_reads": reads["activations"],
-        "weight_reads": reads["weights"],
-        "pointer_reads": reads["pointers"],
+        "activation_reads": _count(result, "activations", Action.SRAM_READ),
+        "weight_reads": _count(result, "weights", Action.SRAM_READ),
+        "pointer_reads": _count(result, "pointers", Action.SRAM_READ),
         "entries": result.events["entries"],
         "fillers": result.events["filler_entries"],
+        "additions": _count(result, "mac", Action.INT_ADD),
         "results": -(-layer.layer.node.outputs // layer.machine.array.pes),
         "pe_busy": [pe.busy for pe in pes],
-        "pe_starved": [pe.stalled[Stall.STARVED] for pe in pes],
+        "pe_starved": [pe.stalled.get(Stall.STARVED, 0) for pe in pes],
         COUNTS: result.counts,
     }
 
 
-def _reads(result: LayerResult, unit: str) -> int:
-    return sum(count.count for count in result.counts if count.access.unit == unit and count.access.action == "sram_read")
+def _count(result: LayerResult, unit: str, action: Action) -> int:
+    return sum(count.count for count in result.counts if (count.access.unit, count.access.action) == (unit, action))

@@ -77,8 +77,7 @@ def run_network(
     size = -(-p.row_width * p.activation_bits * -(-inputs.shape[1] // p.row_width) // 8)
     rows = (packer.activation_rows(given) for given in inputs)
     joined = [sum(row << (p.row_width * p.activation_bits * at) for at, row in enumerate(each)).to_bytes(size, "little") for each in rows]
-    most = sum(4 * (int(np.maximum(1, np.abs(job.codes)).sum()) + job.pointers.size + job.rows) + 1000 for job in jobs) + p.local_rows
-    most *= 1 + p.streamed
+    most = (1 + p.streamed) * (most_clocks(jobs) + p.local_rows)
     vectors = {"words": words, "inputs": np.frombuffer(b"".join(joined), dtype=np.uint8).reshape(-1, size), "limit": most}
     vectors |= {"weights": _packets(p, jobs, streams)} if streams else {}
     quick = len(inputs) * sum(_cycles(job) for job in jobs) < QUICK_CYCLES
@@ -107,6 +106,11 @@ def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[Com
     return np.array(words, dtype=np.uint64)
 
 
+def most_clocks(jobs: Sequence[ArrayJob]) -> int:
+    """Return clocks that a run does not reach, even if no two PEs ever worked at once: a model that still runs then never ends."""
+    return sum(4 * (int(np.maximum(1, np.abs(job.codes)).sum()) + job.pointers.size + job.rows) + 1000 for job in jobs)
+
+
 def _cycles(job: ArrayJob) -> int:
     """Return about how many cycles a layer takes at most."""
     entries = np.maximum(1, np.abs(job.codes)) if job.scales is not None else np.ones_like(job.codes)
@@ -122,22 +126,34 @@ def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], results: dict[str, np
     failed = np.flatnonzero(results["error"])
     if failed.size:
         raise QsimError(f"input {failed[0]}: the accelerator ended with {ErrorCode(int(results['error'][failed[0]])).name}")
-    bits = np.unpackbits(results["outputs"], axis=1, bitorder="little")
-    bits = bits[:, : jobs[-1].rows * p.activation_bits].reshape(len(bits), jobs[-1].rows, p.activation_bits).astype(np.int64)
-    powers = 1 << np.arange(p.activation_bits)
-    powers[-1] = -powers[-1]
+    logits = signed_values(results["outputs"], p.activation_bits, jobs[-1].rows)
     return NetworkRun(
-        logits=bits @ powers,
+        logits=logits,
         best=results["best"].astype(np.int64),
-        counters=_counters(p, results["snapshots"], len(jobs)),
+        counters=counters_of_layers(p, _words(results["snapshots"], len(jobs))),
         clocks=int(results["clocks"]),
         cpu_seconds=cpu_seconds,
     )
 
 
-def _counters(p: ArrayParameters, snapshots: npt.NDArray[np.generic], layers: int) -> dict[str, IntArray]:
-    """Counters run on from layer to layer; return what each layer added."""
-    words = np.ascontiguousarray(snapshots).view(f"<u{COUNTER_BITS // 8}").astype(np.int64).reshape(len(snapshots), layers, -1)
+def signed_values(packed: npt.NDArray[np.uint8], width: int, count: int) -> IntArray:
+    """Return the first ``count`` signed values of ``width`` bits in each row of bytes, the first in the low bits: [rows, count]."""
+    bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : count * width].reshape(len(packed), count, width)
+    powers = 1 << np.arange(width)
+    powers[-1] = -powers[-1]
+    return bits.astype(np.int64) @ powers
+
+
+def _words(snapshots: npt.NDArray[np.uint8], layers: int) -> IntArray:
+    words = np.ascontiguousarray(snapshots).view(f"<u{COUNTER_BITS // 8}").astype(np.int64)
+    return words.reshape(len(snapshots), layers, -1)
+
+
+def counters_of_layers(p: ArrayParameters, words: IntArray) -> dict[str, IntArray]:
+    """Return by name what each layer added to the counters, which run on from layer to layer.
+
+    ``words`` [inputs, layers, words], at the end of each layer, are in the order of :func:`~rtl.counters.counters_layout`.
+    """
     each = np.diff(words, axis=1, prepend=0)
     found = {name: each[:, :, at] for at, name in enumerate(TOTALS)}
     for at, name in enumerate(OF_PES):

@@ -38,7 +38,8 @@ async def load(dut: HierarchyObject, words: Bytes) -> None:
     await ClockCycles(dut.clk, 3)
 
 
-def _bytes(values: list[int], bits: int) -> Bytes:
+def bytes_of(values: list[int], bits: int) -> Bytes:
+    """Return ``values`` of ``bits`` bits as rows of bytes, the lowest first."""
     width = -(-bits // 8)
     return np.frombuffer(b"".join(value.to_bytes(width, "little") for value in values), dtype=np.uint8).reshape(-1, width)
 
@@ -94,7 +95,7 @@ async def every_job(dut: HierarchyObject) -> None:
             results.append(outputs)
             cycles.append(count)
             if record:
-                found[f"flags_{job}_{number}"] = _bytes(flags, len(dut.events))
+                found[f"flags_{job}_{number}"] = bytes_of(flags, len(dut.events))
         found[f"results_{job}"] = np.array(results, dtype=np.int64)
         found[f"cycles_{job}"] = np.array(cycles, dtype=np.int64)
     np.savez(Path(os.environ["QSIM_RESULTS"]), **found)

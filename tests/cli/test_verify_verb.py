@@ -51,6 +51,8 @@ def test_a_digit_s_layer_in_rtl_and_simulator(qsim: Command, workplace: Path, ma
         (("--layers", "ip4", "--wave", "x.vcd"), f"{ONE_LAYER}, not 'ip4'; legal values: ip1, ip2, ip3"),
         (("--layers", "ip3", "--images", "1,2", "--wave", "x.vcd"), "--images must be one image with --wave, not '1,2'"),
         (("--layers", "ip3", "--images", "10000", "--wave", "x.vcd"), "--images must be 0 to 9999, not '10000'"),
+        (("--whole", "--layers", "ip3"), "--layers must be absent with --whole, not 'ip3'"),
+        (("--whole", "--wave", "x.vcd"), "--wave must be absent with --whole, not 'x.vcd'"),
         (("--layers", "ip4"), "layers must be layers of the network, not 'ip4'; legal values: ip1, ip2, ip3"),
     ],
 )

@@ -43,7 +43,7 @@ def test_every_task_has_a_bug_and_every_bug_a_line() -> None:
 
 
 def test_a_tool_without_a_verdict_is_stopped() -> None:
-    """Does a run that takes too long end with an error, the solver with it?"""
+    """Does a run that takes too long end with an error?"""
     task = TASKS["huffman"]
     with pytest.raises(QsimError, match="no verdict"):
         check(lambda: task.make(source_of(task)), task.method, task.depth, timeout=0.05)

@@ -1,6 +1,5 @@
 """What RTL, simulators and references say of a drawn network, side by side; every difference with what it takes to run it again."""
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +10,11 @@ import numpy as np
 from qsim.arch.architecture import Architecture
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
-from qsim.results import Stall
 from qsim.sim import event, fast
-from qsim.sim.counts import LayerTotals, layer_counts
 from qsim.sim.lower import LoweredLayer, lower
-from qsim.sim.pe.work import Totals
 from qsim.sim.semantics import Activations, infer
-from qsim.sim.simulated import Simulated
-from qsim.verify import PLACES, array_job
+from qsim.verify import PLACES, array_job, torch_outputs
+from qsim.verify_network import counters_of_rtl, counters_of_simulator
 from tests.rtl.draws import MachineDraw, NetworkDraw, inputs_of, model_of
 from tests.rtl.observed import InputRecord, LayerRecord, run_observed
 
@@ -67,15 +63,12 @@ class Ran:
 
     @cached_property
     def torch(self) -> IntArray | None:
-        if importlib.util.find_spec("torch") is None:
-            return None
-        from qsim.compress.reference import TorchReference
-
-        return TorchReference(self.model)(self.inputs)
+        found = torch_outputs(self.model, self.inputs)
+        return None if found is None else found[-1]
 
 
 def _of_layer(lowered: LoweredLayer, given: IntArray, record: LayerRecord, machine: Architecture) -> Iterator[str]:
-    counted, seen = _of_counters(record, lowered, machine), _of_events(record, machine)
+    counted, seen = counters_of_rtl(record.counters, lowered), _of_events(record, machine)
     yield from (
         f"{name} is {counted[name]} in the counters, {value} in the events" for name, value in seen.items() if counted[name] != value
     )
@@ -85,24 +78,8 @@ def _of_layer(lowered: LoweredLayer, given: IntArray, record: LayerRecord, machi
             rtl, model = record.cycles_of(place), getattr(simulated.timeline, place)
             if not np.array_equal(rtl, model):
                 yield f"cycles of {place} are {rtl.tolist()} in RTL, {model.tolist()} in {engine}"
-        wanted = _of_simulator(lowered, given, simulated)
+        wanted = counters_of_simulator(lowered, given, simulated)
         yield from (f"{name} is {counted[name]} in RTL, {value} in {engine}" for name, value in wanted.items() if counted[name] != value)
-
-
-def _of_counters(record: LayerRecord, lowered: LoweredLayer, machine: Architecture) -> dict[str, object]:
-    """Return what the RTL's counters say, the account of every unit and every action count that follows from them."""
-    counters, cycles, node = record.counters, record.cycles, lowered.layer.node
-    busy, full, drained = (int(counters[name]) for name in ("scan_busy", "scan_queue_full", "drain_busy"))
-    names = ("cycles", "items", "activation_reads", "weight_reads", "pointer_reads", "entries", "fillers", "additions", "results")
-    found: dict[str, object] = {name: int(counters[name]) for name in names}
-    found |= {"scan": (busy, {Stall.QUEUE_FULL: full}, cycles - busy - full), "drain": (drained, {}, cycles - drained)}
-    for pe, (busy, starved) in enumerate(zip(counters["pe_busy"].tolist(), counters["pe_starved"].tolist(), strict=True)):
-        found[f"pe.{pe}"] = (busy, {Stall.STARVED: starved} if starved else {}, cycles - busy - starved)
-    work = Totals(columns=found["items"], entries=found["entries"], fillers=found["fillers"], additions=found["additions"])
-    totals = LayerTotals(rows=node.outputs, cols=node.inputs, work=work, weight_rows=found["weight_reads"])
-    found["counts"] = {count.access: count.count for count in layer_counts(totals, machine)}
-    found["scan"] = (found["scan"][0], {Stall.QUEUE_FULL: full} if full else {}, found["scan"][2])
-    return found
 
 
 def _of_events(record: LayerRecord, machine: Architecture) -> dict[str, object]:
@@ -120,20 +97,6 @@ def _of_events(record: LayerRecord, machine: Architecture) -> dict[str, object]:
         "additions": total["addition"],
         "results": total["result"],
     }
-
-
-def _of_simulator(lowered: LoweredLayer, given: IntArray, simulated: Simulated) -> dict[str, object]:
-    result = lowered.result(given, simulated)
-    found: dict[str, object] = {
-        unit.unit: (unit.busy, {why: count for why, count in unit.stalled.items() if count}, unit.idle) for unit in result.units
-    }
-    found |= {"cycles": result.cycles, "items": result.events["columns"], "entries": result.events["entries"]}
-    found |= {"fillers": result.events["filler_entries"], "results": -(-lowered.layer.node.outputs // lowered.machine.array.pes)}
-    counts = {count.access: count.count for count in result.counts}
-    for name in ("activations", "weights", "pointers"):
-        reads = (count for access, count in counts.items() if (access.unit, access.action) == (name, "sram_read"))
-        found[f"{name[:-1]}_reads"] = sum(reads)
-    return found | {"counts": counts}
 
 
 def run_draws(of: MachineDraw, draws: list[NetworkDraw], build_dir: Path) -> list[Ran]:

@@ -27,6 +27,19 @@ from tests.rtl.register_host import (
 
 SCRATCH = 0x30
 DONE, ERROR, LAYER = 1, 2, 4
+# What the machine of the tests is, written out as in register_host.
+CONSTANTS = {
+    0x04: 1 << 16,  # version 1.0
+    0x08: 3 | 2 << 8 | 1 << 12 | 1 << 13 | 1 << 15 | 4 << 16 | 2 << 24,  # 3 sparse PEs, codebook, gaps, streams; rows of 4, queues of 2
+    0x0C: 9 | 8 << 8 | 20 << 16 | 32 << 24,  # bits of activation, weight, sum, bias
+    0x10: 3 | 2 << 8 | 4 << 16,  # bits of code and gap, entries in a row of 20 bits
+    0x14: 3,  # layers
+    0x18: 63,  # columns: as many pointers but one, the end of the last column
+    0x1C: 12,  # local rows
+    0x20: 64,  # rows of 20 bits in 160 bytes
+    0x24: 64,  # pointers of 16 bits in 128 bytes
+    0x2C: 5,  # bytes of 4 activations of 9 bits
+}
 
 
 async def every_address(host: AxiHost) -> None:
@@ -42,6 +55,8 @@ async def every_address(host: AxiHost) -> None:
         if register is None or not register["writable"]:
             await host.write(address, 0xFFFFFFFF, answer=DECERR if register is None else SLVERR)
     assert (await host.read(0)).to_bytes(4, "big") == b"qsim"
+    for offset, value in CONSTANTS.items():
+        assert await host.read(offset) == value, f"{offset:#x}"
     assert await host.read(SCRATCH) == 0
 
 
@@ -72,6 +87,9 @@ async def many_at_once(host: AxiHost) -> None:
             assert last <= value < 60
             last = value
             assert (await host.read(0)).to_bytes(4, "big") == b"qsim"
+
+    for offset, value in CONSTANTS.items():
+        assert await host.read(offset) == value, f"{offset:#x}"
 
     await Combine(cocotb.start_soon(writes()), cocotb.start_soon(reads()))
 
@@ -172,7 +190,7 @@ async def reset_by_register(host: AxiHost) -> None:
     await host.write(TIMEOUT, 100000)
     await run(host, 0)
     await host.start()
-    await host.send([1, 2, 3][:1])
+    await host.send([1])
     assert await host.ended() == (ENDS_EARLY, 0)
     await host.write(CONTROL, START)
     await host.write(CONTROL, RESET)

@@ -14,14 +14,9 @@ from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 
-from rtl.bench.array_bench import PERIOD, load
+from rtl.bench.array_bench import PERIOD, bytes_of, load
 
 TAKEN, OUTPUT, LAYER_DONE, DONE = 1, 2, 4, 8
-
-
-def _bytes(values: list[int], bits: int) -> np.ndarray:
-    width = -(-bits // 8)
-    return np.frombuffer(b"".join(value.to_bytes(width, "little") for value in values), dtype=np.uint8).reshape(-1, width)
 
 
 async def run(dut: HierarchyObject, beats: list[int], limit: int) -> dict[str, np.ndarray]:
@@ -51,9 +46,9 @@ async def run(dut: HierarchyObject, beats: list[int], limit: int) -> dict[str, n
     while not dut.ready.value:
         await edge
     return {
-        "watch": _bytes(seen, len(watch)),
-        "outputs": _bytes(outputs, len(dut.output__payload)),
-        "counters": _bytes(counters, len(dut.counters)),
+        "watch": bytes_of(seen, len(watch)),
+        "outputs": bytes_of(outputs, len(dut.output__payload)),
+        "counters": bytes_of(counters, len(dut.counters)),
         "best": np.array(dut.best.value.to_unsigned()),
     }
 
@@ -71,7 +66,7 @@ async def every_network(dut: HierarchyObject) -> None:
     for number in range(int(vectors["networks"])):
         await load(dut, vectors[f"words_{number}"])
         for at, rows in enumerate(vectors[f"inputs_{number}"]):
-            beats = [int.from_bytes(row.tobytes(), "little") for row in rows]
+            beats = [int.frombytes_of(row.tobytes(), "little") for row in rows]
             for name, values in (await run(dut, beats, int(vectors[f"limit_{number}"]))).items():
                 found[f"{name}_{number}_{at}"] = values
     np.savez(Path(os.environ["QSIM_RESULTS"]), **found)

@@ -22,7 +22,7 @@ from rtl.image import ImagePacker
 from rtl.job import ArrayJob
 from rtl.load import Unit, load_layout
 from rtl.loader import StreamLimits
-from rtl.network import NetworkRun
+from rtl.network import NetworkRun, counters_of_layers
 from rtl.parameters import ArrayParameters
 from rtl.register import Access
 from rtl.registers import register_map
@@ -85,15 +85,12 @@ class Network:
             found.append(StreamImage.of(stored, node.outputs, node.inputs, limits).packet())
         return found
 
-    def run_of(self, results: dict[str, np.ndarray]) -> NetworkRun:
+    def run_of(self, results: dict[str, np.ndarray], p: ArrayParameters) -> NetworkRun:
         """Return what a bench has written down (``counters`` run on from layer to layer) as a run."""
-        counters = np.diff(results["counters"], axis=1, prepend=0)
-        names = names_by_word(self.parameters)
-        places = {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
         return NetworkRun(
             logits=results["logits"],
             best=results["best"],
-            counters={name: counters[:, :, at] if name.startswith("pe_") else counters[:, :, at[0]] for name, at in places.items()},
+            counters=counters_of_layers(p, results["counters"]),
             clocks=0,
             cpu_seconds=0.0,
         )
@@ -106,7 +103,7 @@ class Network:
         run_bench(model, top, bench, {"QSIM_VECTORS": str(folder / "vectors.json"), "QSIM_RESULTS": str(folder)}, folder)
         for name in names:
             with np.load(folder / f"{name}.npz") as found:
-                assert self.compare(self.run_of(dict(found))) > 0
+                assert self.compare(self.run_of(dict(found), self.streaming if streaming else self.parameters)) > 0
 
     def compare(self, run: NetworkRun) -> int:
         """Assert that logits, classes and every counter of every layer are those of numpy and of both simulators; return how many."""
@@ -116,16 +113,12 @@ class Network:
         for index, layer in enumerate(self.layers):
             lowered = lower(layer, MACHINE)
             for number, given in enumerate(self.values[index]):
-                found, program = counters_of_rtl(run, number, index, lowered), lowered.program(given)
+                counters = {name: values[number, index] for name, values in run.counters.items()}
+                found, program = counters_of_rtl(counters, lowered), lowered.program(given)
                 for simulated in (event.simulate(program), fast.simulate(program)):
                     assert found == counters_of_simulator(lowered, given, simulated)
                     compared += len(found)
         return compared
-
-
-def names_by_word(p: ArrayParameters) -> list[str]:
-    """Return the name of every counter of a layer, word by word."""
-    return [name for name, place in counters_layout(p) for _ in range(place.width // COUNTER_BITS)]
 
 
 def network() -> Network:
@@ -152,7 +145,7 @@ def write_vectors(given: Network, path: Path, *, streaming: bool = False) -> Non
         "activation_bits": p.activation_bits,
         "row_width": p.row_width,
         "layers": p.layers,
-        "counters": len(names_by_word(p)),
+        "counters": counters_layout(p).size // COUNTER_BITS,
         "words": [_moved(word, given.parameters, p) for word in words_of(given)],
         "rows": [packer.activation_rows(row) for row in given.values[0]],
         "outputs": [packer.activation_rows(row) for row in given.values[-1]],

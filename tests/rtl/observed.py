@@ -16,10 +16,11 @@ from amaranth.lib.wiring import Out, connect, flipped
 from qsim.arch.architecture import Architecture
 from qsim.formats.fixed import IntArray
 from rtl.array import events_layout
-from rtl.counters import COUNTER_BITS, OF_PES, TOTALS
+from rtl.counters import COUNTER_BITS
 from rtl.emit import emit
 from rtl.image import ImagePacker
 from rtl.job import ArrayJob
+from rtl.network import counters_of_layers, most_clocks, signed_values
 from rtl.parameters import ArrayParameters
 from rtl.toolchain import build_model, run_bench
 from rtl.top import Accelerator
@@ -133,9 +134,7 @@ def run_observed(
         beats = [[row | (last if at == len(each) - 1 else 0) for at, row in enumerate(each)] for each in rows]
         raw = b"".join(beat.to_bytes(row_bytes, "little") for each in beats for beat in each)
         vectors[f"inputs_{number}"] = np.frombuffer(raw, dtype=np.uint8).reshape(len(inputs), -1, row_bytes)
-        # Even if no two PEs ever worked at once it would take less: a model that is still running then never ends.
-        most = sum(4 * (int(np.maximum(1, np.abs(job.codes)).sum()) + job.pointers.size + job.rows) + 1000 for job in jobs)
-        vectors[f"limit_{number}"] = most
+        vectors[f"limit_{number}"] = most_clocks(jobs)
     model = build_observed(machine, build_dir)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
@@ -157,23 +156,18 @@ def _input_record(p: ArrayParameters, jobs: Sequence[ArrayJob], found: dict[str,
     bits = np.unpackbits(found["watch"], axis=1, bitorder="little")
     ends = np.flatnonzero(bits[:, FLAGS.index("layer_done")])
     assert len(ends) == len(jobs), f"{len(ends)} layers of {len(jobs)}"
-    counters = found["counters"].view(f"<u{COUNTER_BITS // 8}").astype(np.int64)
+    counters = counters_of_layers(p, found["counters"].view(f"<u{COUNTER_BITS // 8}").astype(np.int64)[None])
     layers, start = [], 0
-    for counted, end in zip(np.diff(counters, axis=0, prepend=0), ends, strict=True):
-        layers.append(_layer_record(p, bits[start : end + 1], counted))
+    for layer, end in enumerate(ends):
+        layers.append(_layer_record(p, bits[start : end + 1], {name: values[0, layer] for name, values in counters.items()}))
         start = end + 1
-    out = np.unpackbits(found["outputs"], axis=1, bitorder="little")[:, : p.row_width * p.activation_bits]
-    values = out.reshape(-1, p.activation_bits)[: jobs[-1].rows].astype(np.int64)
-    powers = 1 << np.arange(p.activation_bits)
-    powers[-1] = -powers[-1]
-    return InputRecord(logits=values @ powers, best=int(found["best"]), layers=tuple(layers))
+    values = signed_values(found["outputs"], p.activation_bits, p.row_width).reshape(-1)[: jobs[-1].rows]
+    return InputRecord(logits=values, best=int(found["best"]), layers=tuple(layers))
 
 
-def _layer_record(p: ArrayParameters, bits: np.ndarray, counted: IntArray) -> LayerRecord:
+def _layer_record(p: ArrayParameters, bits: np.ndarray, counters: dict[str, IntArray]) -> LayerRecord:
     """Cut a layer out: its last result is there in its last cycle."""
     layout: data.StructLayout = events_layout(p)
-    counters = {name: counted[at] for at, name in enumerate(TOTALS)}
-    counters |= {name: counted[len(TOTALS) + at * p.pes :][: p.pes] for at, name in enumerate(OF_PES)}
     result = bits[:, len(FLAGS) + layout["result"].offset]
     last = int(np.flatnonzero(result)[-1])
     mine = bits[last + 1 - int(counters["cycles"]) : last + 1, len(FLAGS) :]

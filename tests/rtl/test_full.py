@@ -38,7 +38,12 @@ def test_every_digit(recipe: str, build_dir: Path, files_dir: Path) -> None:
     model = CompressedModel.load(build("lenet-300-100", recipe, cache=files_dir, progress=silent).path)
     images = load_test().images[:DIGITS].astype(np.int64)
     check = verify_network(
-        model, MACHINES[MACHINE_OF[recipe]], images, build_dir=build_dir, event_inputs=EVENT_DIGITS, progress=_tell(recipe)
+        model,
+        MACHINES[MACHINE_OF[recipe]],
+        images,
+        build_dir=build_dir,
+        event_inputs=EVENT_DIGITS,
+        progress=lambda stage, done, total: _log.info("%s: %d of %d digits", recipe, done, total),
     )
     _log.info(
         "%s on %s: %d digits, %s cycles, %s clocks a CPU second; %s counters compared with numba, those of %d digits with SimPy",
@@ -53,13 +58,3 @@ def test_every_digit(recipe: str, build_dir: Path, files_dir: Path) -> None:
     assert check.inputs == len(images) and check.logits == 10 * len(images) and check.cycles > 0
     assert check.logit_differences_numpy == check.logit_differences_torch == check.class_differences == 0, check
     assert (check.fast_differences, check.event_differences) == ({}, {}), check.first_difference
-
-
-class _tell:
-    """Logs how far a run is."""
-
-    def __init__(self, recipe: str) -> None:
-        self.recipe = recipe
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        _log.info("%s: %d of %d digits", self.recipe, done, total)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from qsim.compress.pipeline import compress
-from qsim.compress.recipe import parse_recipe
 from qsim.encode.layers import encode_layer
 from qsim.errors import FileFormatError
 from qsim.formats.huffman import CanonicalHuffman
@@ -16,17 +14,9 @@ from rtl.huffman import HuffmanDecoder, HuffmanError, table_words
 from tests.rtl import decoders
 from tests.rtl.coverage import Coverage, check
 from tests.rtl.decoding import STREAMS, damaged, damaged_streams, decode_streams, random_streams, real_streams, streams_of
-from workloads.lenet_300_100 import WORKLOAD
-from workloads.mnist import load_mnist
-from workloads.weights import load_weights
+from tests.rtl.lenet import compressed
 
 Decode = Callable[[str], None]
-RECIPE = """
-name = "no retraining"
-prune = {method = "iterative", densities = [0.08, 0.09, 0.26], rounds = 1, epochs = 0}
-quantise = {method = "kmeans", entries = 15, start = "linear"}
-finetune = {epochs = 0}
-"""
 
 
 @pytest.mark.rtl
@@ -99,7 +89,7 @@ def test_a_code_that_is_too_long_is_refused() -> None:
 @pytest.mark.rtl
 def test_every_stream_of_a_real_file(build_dir: Path, coverage: Coverage, tmp_path: Path) -> None:
     """LeNet-300-100, pruned and quantised: each weight and gap stream, byte for byte as it stands in its ``.qsz``."""
-    network = compress(parse_recipe(RECIPE), WORKLOAD, load_weights(WORKLOAD), load_mnist())
+    network = compressed("sparse")
     path = tmp_path / "network.qsz"
     network.save(path)
     layers = [encode_layer(layer) for layer in CompressedModel.load(path).layers]

@@ -11,8 +11,6 @@ import pytest
 from amaranth.lib.data import StructLayout
 
 from qsim.arch.architecture import PEKind
-from qsim.compress.pipeline import compress
-from qsim.compress.recipe import parse_recipe
 from qsim.errors import MachineError, UnsupportedProgram
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import CompressedModel
@@ -24,18 +22,9 @@ from rtl.packer import reciprocal
 from rtl.toolchain import build_model, run_bench
 from tests.rtl import loaders
 from tests.rtl.layers_of_files import Case, coded, damaged, damaged_packets, edges, encoded, image_of, misplaced, random_layers
-from workloads.lenet_300_100 import WORKLOAD
-from workloads.mnist import load_mnist
-from workloads.weights import load_weights
+from tests.rtl.lenet import compressed
 
 TOP = "loaders"
-RECIPE = """
-name = "no retraining"
-prune = {method = "iterative", densities = [0.08, 0.09, 0.26], rounds = 1, epochs = 0}
-quantise = {method = "kmeans", entries = 15, start = "linear"}
-finetune = {epochs = 0}
-encode = {by_column = true}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +136,7 @@ def test_only_sparse_pes_have_a_loader(kind: PEKind) -> None:
 def test_every_layer_of_a_real_file(model: Path, tmp_path: Path) -> None:
     """LeNet-300-100, pruned and quantised: the streams of all three layers, byte for byte as they stand in the ``.qsz``."""
     path = tmp_path / "network.qsz"
-    compress(parse_recipe(RECIPE), WORKLOAD, load_weights(WORKLOAD), load_mnist()).save(path)
+    compressed("sparse", by_column=True).save(path)
     network = CompressedModel.load(path)
     assert network.options.by_column
     assert all(stream.payload in path.read_bytes() for layer in network.encoded_layers for stream in layer.streams)

@@ -5,44 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qsim.compress.pipeline import compress
-from qsim.compress.recipe import parse_recipe
 from qsim.model.compressed import CompressedModel
 from qsim.verify import array_job, verify
 from rtl.verify import run_array
+from tests.rtl.lenet import compressed
 from tests.rtl.machines import MACHINES
 from workloads.lenet_300_100 import WORKLOAD
-from workloads.mnist import load_mnist, load_test
-from workloads.weights import load_weights
+from workloads.mnist import load_test
 
 pytestmark = pytest.mark.rtl
 
 IMAGES = (0, 1, 2)
-PRUNE = """
-[prune]
-method = "iterative"
-densities = [0.08, 0.09, 0.26]
-rounds = 1
-epochs = 0
-"""
-KMEANS = """
-[quantise]
-method = "kmeans"
-entries = {}
-start = "linear"
-zero = {}
-"""
-QUANTISE = {
-    "sparse": PRUNE + KMEANS.format(15, "false"),
-    "codebook": KMEANS.format(16, "true"),
-    "dense": '[quantise]\nmethod = "fixed"\n',
-    "pvq": '[quantise]\nmethod = "pvq"\npulses = [0.15, 0.4, 2.0]\nepochs = 0\n',
-}
-
-
-def compressed(kind: str) -> CompressedModel:
-    recipe = parse_recipe(f'name = "no retraining"\n{QUANTISE[kind]}\n[finetune]\nepochs = 0\n')
-    return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
 
 
 @pytest.fixture(scope="module")

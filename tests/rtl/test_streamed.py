@@ -10,8 +10,6 @@ import pytest
 
 from qsim.arch.presets import MACHINES as PRESETS
 from qsim.build import build
-from qsim.compress.pipeline import compress
-from qsim.compress.recipe import parse_recipe
 from qsim.errors import MachineError, UnsupportedProgram
 from qsim.formats.coding import encode_form
 from qsim.formats.symbols import EncodeOptions
@@ -31,11 +29,9 @@ from rtl.stream_image import StreamImage
 from rtl.toolchain import build_model, run_bench
 from rtl.top import Accelerator
 from tests.rtl.cases import Maker, coded_layer
+from tests.rtl.lenet import compressed
 from tests.rtl.port_simulation import image_of, most_cycles, preloaded, streamed
-from tests.rtl.test_network import QUANTISE
-from workloads.lenet_300_100 import WORKLOAD
-from workloads.mnist import load_mnist, load_test
-from workloads.weights import load_weights
+from workloads.mnist import load_test
 
 pytestmark = pytest.mark.rtl
 
@@ -44,14 +40,9 @@ SMALL = PRESETS["sparse-rtl-2"].replace("array.local_rows", 40).replace("weights
 TOP = "streamed"
 
 
-@pytest.fixture(scope="module")
-def model() -> CompressedModel:
-    recipe = parse_recipe(f'name = "no retraining"\n{QUANTISE["sparse"]}\n[finetune]\nepochs = 0\n[encode]\nby_column = true\n')
-    return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
-
-
-def test_a_real_network_in_less_memory(model: CompressedModel, build_dir: Path) -> None:
+def test_a_real_network_in_less_memory(build_dir: Path) -> None:
     """Weight and pointer memories that only hold the largest layer."""
+    model = compressed("sparse", by_column=True)
     fewer_weights = PRESETS["sparse-rtl-4"].replace("weights.bytes", 5376)
     machine = fewer_weights.replace("pointers.bytes", 2048)
     images = load_test().images[:3].astype(np.int64)
@@ -158,10 +149,10 @@ def test_damaged_streams_end_with_their_code(build_dir: Path, tmp_path: Path) ->
     small, path = Small(), tmp_path / "cases.json"
     path.write_text(small.to_json())
     verilog = emit(lambda: Accelerator(small.p), TOP, build_dir, repr(small.p))
-    run_bench(build_model(verilog, TOP), TOP, "tests.rtl.bench_streamed", {"QSIM_CASES": str(path), "QSIM_LAYOUTS": "{}"}, tmp_path)
+    run_bench(build_model(verilog, TOP), TOP, "tests.rtl.bench_streamed", {"QSIM_CASES": str(path)}, tmp_path)
 
 
-def test_streams_of_another_network_are_refused(model: CompressedModel, build_dir: Path) -> None:
+def test_streams_of_another_network_are_refused(build_dir: Path) -> None:
     small = Small()
     other = [encode_form(layer.form, layer.bias, layer.node.bias_format, BY_COLUMN) for layer in (small.dense, small.layers[1])]
     with pytest.raises(UnsupportedProgram, match="streams must be the layers of the jobs"):

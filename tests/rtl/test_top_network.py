@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from qsim.results import LayerResult
 from qsim.sim import fast
 from qsim.sim.lower import lower
+from qsim.verify_network import counters_of_rtl, counters_of_simulator
 from rtl.sequencer import ErrorCode, Sequencer
 from tests.rtl.simulated import LIMIT, SIZES, Host, Network, Run, differences, machine_of, small_network
 from tests.rtl.simulated import network as layers_of
@@ -27,14 +27,6 @@ class Ran:
         for number in range(INPUTS):
             self.runs.append(await host.run(self.network.rows(number)))
 
-    def simulated(self, number: int) -> list[LayerResult]:
-        """What the fast engine says of each layer with input ``number``."""
-        found = []
-        for layer, values in zip(self.network.layers, self.network.values, strict=False):
-            lowered = lower(layer, self.network.machine)
-            found.append(lowered.result(values[number], fast.simulate(lowered.program(values[number]))))
-        return found
-
 
 @pytest.fixture(scope="module", params=KINDS)
 def ran(request: pytest.FixtureRequest) -> Ran:
@@ -48,6 +40,7 @@ def check_outputs(network: Network, number: int, run: Run) -> None:
     assert run.error is ErrorCode.NONE
     assert run.outputs == outputs.tolist() + [0] * rest
     assert run.best == int(np.argmax(outputs))
+    assert run.lasts == [0] * (len(run.outputs) // network.parameters.row_width - 1) + [1]
 
 
 def test_outputs_are_those_of_the_definition(ran: Ran) -> None:
@@ -56,26 +49,12 @@ def test_outputs_are_those_of_the_definition(ran: Ran) -> None:
 
 
 def test_counters_are_those_of_the_engine(ran: Ran) -> None:
-    p = ran.network.parameters
+    network = ran.network
     for number, run in enumerate(ran.runs):
-        for found, want, layer in zip(differences(run.counters), ran.simulated(number), ran.network.layers, strict=True):
-            units = {unit.unit: unit for unit in want.units}
-            counts = {(count.access.unit, count.access.action): count.count for count in want.counts}
-            stalls = [sum(units[f"pe.{pe}"].stalled.values()) for pe in range(p.pes)]
-            assert found["cycles"] == want.cycles
-            assert found["scan_busy"] == units["scan"].busy
-            assert found["scan_queue_full"] == sum(units["scan"].stalled.values())
-            assert found["drain_busy"] == units["drain"].busy
-            assert found["items"] == want.events["columns"]
-            assert found["entries"] == want.events["entries"]
-            assert found["fillers"] == want.events["filler_entries"]
-            assert found["activation_reads"] == counts["activations", "sram_read"]
-            assert found["weight_reads"] == counts["weights", "sram_read"]
-            assert found["pointer_reads"] == counts.get(("pointers", "sram_read"), 0)
-            assert found["additions"] == counts["mac", "int_add"]
-            assert found["results"] == -(-layer.node.outputs // p.pes)
-            assert found["pe_busy"].tolist() == [units[f"pe.{pe}"].busy for pe in range(p.pes)]
-            assert found["pe_starved"].tolist() == stalls
+        for found, layer, given in zip(differences(run.counters), network.layers, network.values, strict=False):
+            lowered = lower(layer, network.machine)
+            engine = fast.simulate(lowered.program(given[number]))
+            assert counters_of_rtl(found, lowered) == counters_of_simulator(lowered, given[number], engine)
 
 
 def test_the_network_reaches_what_it_is_for(ran: Ran) -> None:
@@ -93,7 +72,7 @@ def test_setup_is_what_the_sequencer_promises(ran: Ran) -> None:
     p = ran.network.parameters
     sequencer, rows = Sequencer(p), len(ran.network.rows(0))
     # The counters are read when those of the layer have settled: 2 of the cycles behind it have been counted then.
-    between = sequencer.setup_latency + sequencer.settle + 1
+    between = sequencer.between_layers
     for run in ran.runs:
         assert [int(each["setup"]) for each in differences(run.counters)] == [sequencer.setup_latency + rows + 2, between, between]
 
