@@ -16,7 +16,7 @@ OF_ELEMENTS = (
         name="pointer of the same pair",
         bug="The end of an odd column is looked up in its own pair, not in the next.",
         file="rtl/pe/fetch.py",
-        old="(column + 1) >> 1",
+        old="self.i.payload.next_pair",
         new="column >> 1",
         tests=SPARSE,
     ),

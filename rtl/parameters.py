@@ -137,13 +137,21 @@ class ArrayParameters:
 
     @property
     def item(self) -> data.StructLayout:
-        """What the scan broadcasts: a column and its activation."""
-        return data.StructLayout({"column": self.column, "value": self.activation})
+        """What the scan broadcasts: a column and its activation; where columns have pointers also ``next_pair``, the pair of the pointer
+        behind its own, so that no PE has to add.
+        """
+        next_pair = {"next_pair": self.pair} if self.has_gaps else {}
+        return data.StructLayout({"column": self.column, "value": self.activation} | next_pair)
 
     @property
     def pointer_pairs(self) -> int:
         """Words of each bank of the pointer memory: the pointers of all columns and the end of the last."""
         return -(-(self.pointers or self.columns + 1) // 2)
+
+    @property
+    def pair(self) -> Shape:
+        """A word of each bank of the pointer memory: pair ``k`` is that of columns ``2 * k`` and ``2 * k + 1``."""
+        return Shape.cast(range(self.pointer_pairs))
 
     @property
     def column(self) -> Shape:

@@ -155,6 +155,7 @@ def pointer_fetch(source: ModuleType) -> Harness:
         m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns)]
         assume_stable(m, unit.i, "i")
         column = unit.i.payload.column
+        m.d.comb += Assume(unit.i.payload.next_pair == (column + 1) >> 1)
         item = Cat(pointers[column], pointers[column + 1], unit.i.payload.value)
         Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
         m.d.comb += Assert(unit.i.ready | ~unit.o.ready)

@@ -63,7 +63,7 @@ class PointerFetch(wiring.Component):
         column = self.i.payload.column
         take, is_odd, value = Signal(), Signal(reset_less=True), Signal(p.activation, reset_less=True)
         ports = []
-        for name, start, address in (("even", 0, (column + 1) >> 1), ("odd", width, column >> 1)):
+        for name, start, address in (("even", 0, self.i.payload.next_pair), ("odd", width, column >> 1)):
             m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.pointer_pairs, init=[])
             write, read = bank.write_port(), bank.read_port()
             connect_memory(m, self.load, write, Unit.POINTERS, self.pe)

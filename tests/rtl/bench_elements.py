@@ -96,6 +96,8 @@ async def element(dut: HierarchyObject, kind: str, idle: bool, density: float, r
         activations = np.where(data.random(ITEMS) < 0.5, data.integers(-5, 5, ITEMS), data.choice(EXTREMES[:2], ITEMS))
         bits = layout("item")["column"][1]
         items = [int(column) | (int(value) & 0xFFFF) << bits for column, value in zip(columns, activations, strict=True)]
+        if kind in ("sparse", "pvq"):  # whose columns have pointers: which pair the next one's is in
+            items = [item | int(column + 1 >> 1) << bits + 16 for item, column in zip(items, columns, strict=True)]
         watching = cocotb.start_soon(watch(dut, kind, len(items)))
         offered, taken = await Port(dut, f"{kind}__i").send(items, driver)
         issue, leave, idle_from = await watching
