@@ -41,7 +41,7 @@ class EntryReader(wiring.Component):
     Timing
     ------
     A column taken in cycle ``I`` issues its ``s`` entries in ``I + 1`` to ``I + s`` and the next one is taken in ``I + s`` at the earliest;
-    a column without entries counts as ``s`` = 1. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
+    a column without entries counts as ``s`` = 1. There are no more entries in a column than local rows. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
     register, lane selection. The output cannot be held, but in a cycle with ``hold`` no entry is issued.
 
     Parameters
@@ -97,9 +97,9 @@ class EntryReader(wiring.Component):
         segment, first = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True)
         following = Signal(p.pointer)
         # Whether the column has no entry, only one, or this is its last one: computed a cycle ahead as far as the memory behind the new
-        # column leaves time for, because the queue waits for it.
-        given = self.i.payload
-        nothing, single = _grouped(~(given.start ^ given.end), 4), _grouped(_follows(given.end, given.start), 2)
+        # column leaves time for, because the queue waits for it. An entry takes a local row at least, so the low bits tell.
+        given, few = self.i.payload, p.local_rows.bit_length()
+        nothing, single = _grouped(~(given.start ^ given.end)[:few], 2), _follows(given.end[:few], given.start[:few])
         empty, alone, last = (Signal(width, reset_less=True) for width in (len(nothing), len(single), 1))
         m.d.comb += [
             following.eq(segment.start + 1),
@@ -111,7 +111,7 @@ class EntryReader(wiring.Component):
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_follows(segment.end, following).all())]
+            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_follows(segment.end[:few], following[:few]).all())]
         with m.If(self.i.ready):
             m.d.sync += [self.busy.eq(self.i.valid), segment.eq(given), first.eq(1), empty.eq(nothing), alone.eq(single)]
 

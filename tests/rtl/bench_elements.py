@@ -103,7 +103,7 @@ async def element(dut: HierarchyObject, kind: str, idle: bool, density: float, r
         issue, leave, idle_from = await watching
 
         assert (taken, issue, leave) == pe_cycles(offered, [cycles[column] for column in columns])
-        assert idle_from == leave[-1] + PIPELINE[kind] + 1
+        assert idle_from == leave[-1] + PIPELINE[kind]
         sums = np.zeros(ROWS, dtype=np.int64)
         for column, value in zip(columns, activations, strict=True):
             term = weights[:, column] * value  # adding in steps of the same sign saturates as adding at once
