@@ -20,9 +20,10 @@ HAS_GAPS = (PEKind.SPARSE, PEKind.PVQ)
 class ArrayParameters:
     """Widths and maxima of one built array; a layer's own sizes and shifts are run-time configuration.
 
-    ``kind``: the PE; ``queue_latency``: of the queues, forward and return: 2 puts registers in front of them; ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power
-    of two); ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of
-    a row's scale (pvq only). For whole networks: ``layers``, the most that one has, 0 for an array that runs single layers;
+    ``kind``: the PE; ``queue_latency``: of the queues, forward and return: 2 puts registers in front of them; ``row_width``: activations
+    scanned together; ``entries_per_row``: entries in a row of the weight memory (a power of two); ``columns``, ``local_rows``,
+    ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of a row's scale (pvq only). For whole
+    networks: ``layers``, the most that one has, 0 for an array that runs single layers;
     ``pointers`` of all layers that a PE holds, 0 for those of one; ``streamed``: weights of layers may come from a stream (sparse only).
     """
 

@@ -90,9 +90,7 @@ class Branches(wiring.Component):
         """Join fork and queues."""
         m = Module()
         far = hasattr(self.source, "Broadcast")
-        m.submodules.fork = part = (
-            self.source.Broadcast(ITEM, self.branches, self.depth) if far else self.source.Fork(ITEM, self.branches)
-        )
+        m.submodules.fork = part = self.source.Broadcast(ITEM, self.branches, self.depth) if far else self.source.Fork(ITEM, self.branches)
         connect(m, flipped(self.i), part.i)
         for at, output in enumerate(self.outputs):
             end = part.o[at]

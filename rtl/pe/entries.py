@@ -41,8 +41,9 @@ class EntryReader(wiring.Component):
     Timing
     ------
     A column taken in cycle ``I`` issues its ``s`` entries in ``I + 1`` to ``I + s`` and the next one is taken in ``I + s`` at the earliest;
-    a column without entries counts as ``s`` = 1. There are no more entries in a column than local rows. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
-    register, lane selection. The output cannot be held, but in a cycle with ``hold`` no entry is issued.
+    a column without entries counts as ``s`` = 1. There are no more entries in a column than local rows. An entry issued in cycle ``c`` is
+    offered in ``c + latency``: memory, its output register, lane selection. The output cannot be held, but in a cycle with ``hold`` no
+    entry is issued.
 
     Parameters
     ----------
