@@ -28,6 +28,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         given, place, end = unit.i.payload, Signal(p.pointer), Signal(p.pointer)
         held, fresh, value, above = Signal(), Signal(), Signal(p.activation), Signal(p.local_row)
         assume_stable(m, unit.i, "i")
+        m.d.comb += Assume(given.changes == (given.start ^ given.end)[: len(given.changes)])
         m.d.comb += Assume((given.start <= given.end) & (given.end <= places) & (given.end - given.start <= p.local_rows))
 
         issues, leaves = held & (place != end) & ~unit.hold, Signal()
