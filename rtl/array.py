@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qsim.formats.fixed import FixedFormat
 from rtl.activations import ActivationMemory, RowReads
+from rtl.broadcast import Broadcast
 from rtl.drain import Drain
 from rtl.load import LoadSignature, Unit, load_layout
 from rtl.near import near
@@ -86,7 +87,7 @@ class BroadcastArray(wiring.Component):
         self.activations = ActivationMemory(p)
         self.scan = NonZeroScan(p)
         self.drain = Drain(p, self.output)
-        self.fork = Fork(p.item, p.pes)
+        self.fork = Fork(p.item, p.pes) if p.queue_latency == 1 else Broadcast(p.item, p.pes, p.queue_depth)
         self.queues = [Queue(p.item, p.queue_depth) for _ in range(p.pes)]
         self.pes = [PE_VARIANTS[p.kind](p, pe) for pe in range(p.pes)]
         self.pipeline_latency = PE_VARIANTS[p.kind].pipeline_latency
@@ -126,8 +127,11 @@ class BroadcastArray(wiring.Component):
         self._wire_pes(m, loads)
 
         computing, quiet, clears = Signal(), Signal(), Signal()
+        # What the PEs say reaches the barrier through a register of theirs and one here. Until then, an item on its way is remembered.
+        idle, on_its_way = Signal(), Signal(p.queue_latency + 1)
+        m.d.sync += [idle.eq(Cat(pe.idle for pe in self.pes).all()), on_its_way.eq(Cat(self.events.broadcast, on_its_way))]
         m.d.comb += [
-            quiet.eq(~scan.active & Cat(pe.idle & ~queue.o.valid for queue, pe in zip(self.queues, self.pes, strict=True)).all()),
+            quiet.eq(~(scan.active | on_its_way.any()) & idle),
             scan.start.eq(self.start & ~self.busy),
             clears.eq(self.clear & ~self.busy),
             drain.start.eq((computing & quiet) | clears),
@@ -155,7 +159,8 @@ class BroadcastArray(wiring.Component):
         """Give each PE its branch of the fork, its queue, its copy of the load bus and its lane of the drain."""
         for number, (branch, queue, pe) in enumerate(zip(self.fork.o, self.queues, self.pes, strict=True)):
             m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
-            connect(m, branch, queue.i)
+            m.d.comb += [queue.i.valid.eq(branch.valid), queue.i.payload.eq(branch.payload)]
+            m.d.comb += self.fork.levels[number].eq(queue.level) if isinstance(self.fork, Broadcast) else branch.ready.eq(queue.i.ready)
             connect(m, queue.o, pe.i)
             connect(m, loads[number // PES_OF_A_LOAD], pe.load)
             connect(m, loads[number // PES_OF_A_LOAD], self.drain.loads[number])

@@ -20,15 +20,17 @@ HAS_GAPS = (PEKind.SPARSE, PEKind.PVQ)
 class ArrayParameters:
     """Widths and maxima of one built array; a layer's own sizes and shifts are run-time configuration.
 
-    ``kind``: the PE; ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power
-    of two); ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of
-    a row's scale (pvq only). For whole networks: ``layers``, the most that one has, 0 for an array that runs single layers;
+    ``kind``: the PE; ``queue_latency``: of the queues, forward and return: 2 puts registers in front of them; ``row_width``: activations
+    scanned together; ``entries_per_row``: entries in a row of the weight memory (a power of two); ``columns``, ``local_rows``,
+    ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of a row's scale (pvq only). For whole
+    networks: ``layers``, the most that one has, 0 for an array that runs single layers;
     ``pointers`` of all layers that a PE holds, 0 for those of one; ``streamed``: weights of layers may come from a stream (sparse only).
     """
 
     pes: int
     kind: PEKind = PEKind.SPARSE
     queue_depth: int = 8
+    queue_latency: int = 1
     row_width: int = 4
     code_bits: int = 4
     index_bits: int = 4
@@ -50,6 +52,8 @@ class ArrayParameters:
             least = 0 if field.name in ("pointers", "layers", "streamed") else 1
             if field.name != "kind" and getattr(self, field.name) < least:
                 raise MachineError(path=f"parameters.{field.name}", rule=f"at least {least}", value=getattr(self, field.name))
+        if self.queue_latency > 2:
+            raise MachineError(path="parameters.queue_latency", rule="1 or 2", value=self.queue_latency)
         if self.entries_per_row & (self.entries_per_row - 1):
             raise MachineError(path="parameters.entries_per_row", rule="a power of two", value=self.entries_per_row)
         if self.streamed and (self.kind is not PEKind.SPARSE or not self.layers):
@@ -60,14 +64,19 @@ class ArrayParameters:
         """Return the array of ``machine``, with memories of its sizes; with ``layers`` one that runs whole networks, ``streamed`` one
         that reads weights from a stream too.
 
-        Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1.
+        Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1 or 2, both the same.
         """
-        array = machine.array
+        array, latency = machine.array, machine.array.queue.forward_latency
         rules = (
             ("dram", machine.dram is None, "absent: the RTL holds all weights on chip", "a DRAM channel"),
             ("array.min_column_cycles", array.min_column_cycles == 1, "1 in RTL", array.min_column_cycles),
-            ("array.queue.forward_latency", array.queue.forward_latency == 1, "1 in RTL", array.queue.forward_latency),
-            ("array.queue.return_latency", array.queue.return_latency == 1, "1 in RTL", array.queue.return_latency),
+            ("array.queue.forward_latency", latency in (1, 2), "1 or 2 in RTL", latency),
+            (
+                "array.queue.return_latency",
+                array.queue.return_latency == latency,
+                f"{latency}, as forward_latency, in RTL",
+                array.queue.return_latency,
+            ),
         )
         for path, good, rule, value in rules:
             if not good:
@@ -80,6 +89,7 @@ class ArrayParameters:
             pes=array.pes,
             kind=array.kind,
             queue_depth=array.queue.depth,
+            queue_latency=latency,
             row_width=machine.scan.row_width,
             code_bits=array.code_bits,
             index_bits=array.index_bits,
@@ -137,13 +147,21 @@ class ArrayParameters:
 
     @property
     def item(self) -> data.StructLayout:
-        """What the scan broadcasts: a column and its activation."""
-        return data.StructLayout({"column": self.column, "value": self.activation})
+        """What the scan broadcasts: a column and its activation; where columns have pointers also ``next_pair``, the pair of the pointer
+        behind its own, so that no PE has to add.
+        """
+        next_pair = {"next_pair": self.pair} if self.has_gaps else {}
+        return data.StructLayout({"column": self.column, "value": self.activation} | next_pair)
 
     @property
     def pointer_pairs(self) -> int:
         """Words of each bank of the pointer memory: the pointers of all columns and the end of the last."""
         return -(-(self.pointers or self.columns + 1) // 2)
+
+    @property
+    def pair(self) -> Shape:
+        """A word of each bank of the pointer memory: pair ``k`` is that of columns ``2 * k`` and ``2 * k + 1``."""
+        return Shape.cast(range(self.pointer_pairs))
 
     @property
     def column(self) -> Shape:

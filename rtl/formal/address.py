@@ -32,7 +32,8 @@ def column_address(source: ModuleType, pe: int) -> Harness:
             Assume(start + rows <= p.weight_rows * p.entries_per_row),
         ]
         width = p.pointer.width
-        item = Cat(start[:width], (start + rows)[:width], unit.i.payload.value)
+        end = start + rows
+        item = Cat(start[:width], end[:width], (start ^ end)[: len(unit.o.payload.changes)], unit.i.payload.value)
         Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
         m.d.comb += [
             Assert(unit.i.ready | ~unit.o.ready),

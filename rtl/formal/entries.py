@@ -18,7 +18,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
     is issued; a column without entries costs a cycle.
     """
     p = ArrayParameters(
-        pes=1, kind=kind, columns=1, local_rows=4, weight_rows=2, entries_per_row=2, activation_bits=1, weight_bits=1, code_bits=1,
+        pes=1, kind=kind, columns=1, local_rows=3, weight_rows=2, entries_per_row=2, activation_bits=1, weight_bits=1, code_bits=1,
         index_bits=1, row_width=1,
     )  # fmt: skip
     places = p.weight_rows * p.entries_per_row
@@ -28,7 +28,8 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         given, place, end = unit.i.payload, Signal(p.pointer), Signal(p.pointer)
         held, fresh, value, above = Signal(), Signal(), Signal(p.activation), Signal(p.local_row)
         assume_stable(m, unit.i, "i")
-        m.d.comb += Assume((given.start <= given.end) & (given.end <= places))
+        m.d.comb += Assume(given.changes == (given.start ^ given.end)[: len(given.changes)])
+        m.d.comb += Assume((given.start <= given.end) & (given.end <= places) & (given.end - given.start <= p.local_rows))
 
         issues, leaves = held & (place != end) & ~unit.hold, Signal()
         m.d.comb += leaves.eq(held & ((place == end) | (issues & (place + 1 == end))))
@@ -52,7 +53,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
             Assert((unit.busy == held) & (unit.leaves == leaves) & (unit.issues == issues)),
             Assert(unit.o.valid == offered[0]),
             Assert(~unit.o.valid | (Value.cast(unit.o.payload) == offered[1:])),
-            Cover(leaves & (end == places) & (row == 3) & unit.i.valid),
+            Cover(leaves & (end == places) & (row == 2) & unit.i.valid),
             Cover(unit.o.valid & unit.o.payload.code[0] & (unit.o.payload.tag.local_row == 1)),
             Cover(held & unit.hold & ~fresh),
         ]

@@ -56,6 +56,7 @@ class ColumnAddress(wiring.Component):
             self.i.ready.eq(~self.busy | self.o.ready),
             self.o.payload.start.eq(start),
             self.o.payload.end.eq(start + rows),
+            self.o.payload.changes.eq(self.o.payload.start ^ self.o.payload.end),
             self.o.payload.value.eq(value),
         ]
         with m.If(self.i.ready):

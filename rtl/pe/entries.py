@@ -19,17 +19,11 @@ def entry_layout(parameters: ArrayParameters) -> data.StructLayout:
     return data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
 
 
-def _follows(after: Value, before: Value) -> Value:
-    """Return a bit vector that is all ones if ``after == before + 1``, without a carry chain: in an increment a bit changes if and only if
-    the bit below it changes from 1 to 0, which can be checked for all bits side by side.
+def _is_increment(changes: Value, before: Value) -> Value:
+    """Return whether ``changes`` are those of ``before`` when 1 is added, without a carry chain: in an increment a bit changes if and only
+    if the bit below it changes from 1 to 0, which can be checked for all bits side by side.
     """
-    changes = after ^ before
-    return ~(changes ^ Cat(1, (changes & before)[:-1]))
-
-
-def _grouped(bits: Value, size: int) -> Value:
-    """Return for each ``size`` bits whether they are all ones: the first levels of the tree over all of them."""
-    return Cat(bits[start : start + size].all() for start in range(0, len(bits), size))
+    return ~(changes ^ Cat(1, (changes & before)[:-1])).any()
 
 
 class EntryReader(wiring.Component):
@@ -41,8 +35,9 @@ class EntryReader(wiring.Component):
     Timing
     ------
     A column taken in cycle ``I`` issues its ``s`` entries in ``I + 1`` to ``I + s`` and the next one is taken in ``I + s`` at the earliest;
-    a column without entries counts as ``s`` = 1. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
-    register, lane selection. The output cannot be held, but in a cycle with ``hold`` no entry is issued.
+    a column without entries counts as ``s`` = 1. There are no more entries in a column than local rows. An entry issued in cycle ``c`` is
+    offered in ``c + latency``: memory, its output register, lane selection. The output cannot be held, but in a cycle with ``hold`` no
+    entry is issued.
 
     Parameters
     ----------
@@ -94,26 +89,26 @@ class EntryReader(wiring.Component):
         read_valid, row_valid, entry_valid = Signal(), Signal(), Signal()
 
         # Issue: one entry a cycle, unless held.
-        segment, first = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True)
-        following = Signal(p.pointer)
-        # Whether the column has no entry, only one, or this is its last one: computed a cycle ahead as far as the memory behind the new
-        # column leaves time for, because the queue waits for it.
-        given = self.i.payload
-        nothing, single = _grouped(~(given.start ^ given.end), 4), _grouped(_follows(given.end, given.start), 2)
-        empty, alone, last = (Signal(width, reset_less=True) for width in (len(nothing), len(single), 1))
+        segment, first, last = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        following, empty, alone = Signal(p.pointer), Signal(), Signal()
+        # Whether the column has no entry, only one, or this is its last one. The queue waits for that, so of a new column, whose pointers
+        # leave their memory late in a cycle, the next one begins with the bits that differ, and of one under way it is known a cycle ahead.
+        few = len(segment.changes)  # low bits tell: an entry takes a local row at least
         m.d.comb += [
+            empty.eq(~segment.changes.any()),
+            alone.eq(_is_increment(segment.changes, segment.start[:few])),
             following.eq(segment.start + 1),
             issue.first.eq(first),
             issue.lane.eq(segment.start),
             issue.activation.eq(segment.value),
-            self.issues.eq(self.busy & ~(first & empty.all()) & ~self.hold),
-            self.leaves.eq(self.busy & Mux(first, empty.all() | (alone.all() & ~self.hold), last & ~self.hold)),
+            self.issues.eq(self.busy & ~(first & empty) & ~self.hold),
+            self.leaves.eq(self.busy & Mux(first, empty | (alone & ~self.hold), last & ~self.hold)),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_follows(segment.end, following).all())]
+            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_is_increment((segment.end ^ following)[:few], following[:few]))]
         with m.If(self.i.ready):
-            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(given), first.eq(1), empty.eq(nothing), alone.eq(single)]
+            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
