@@ -126,13 +126,13 @@ class BroadcastArray(wiring.Component):
             m.d.comb += unit.layer.eq(layer)
         self._wire_pes(m, loads)
 
-        computing, quiet, clears = Signal(), Signal(), Signal()
+        computing, quiet, clears, follows = Signal(), Signal(), Signal(), Signal()
         # What the PEs say reaches the barrier through a register of theirs and one here. Until then, an item on its way is remembered.
         idle, on_its_way = Signal(), Signal(p.queue_latency + 1)
         m.d.sync += [idle.eq(Cat(pe.idle for pe in self.pes).all()), on_its_way.eq(Cat(self.events.broadcast, on_its_way))]
         m.d.comb += [
             quiet.eq(~(scan.active | on_its_way.any()) & idle),
-            scan.start.eq(self.start & ~self.busy),
+            scan.start.eq((self.start & ~self.busy) | follows),
             clears.eq(self.clear & ~self.busy),
             drain.start.eq((computing & quiet) | clears),
             activations.restart.eq(scan.start | clears),
@@ -140,19 +140,27 @@ class BroadcastArray(wiring.Component):
             activations.results.values.eq(drain.result.values),
             self.events.result.eq(drain.result.valid),
             self.events.broadcast.eq(scan.o.valid & scan.o.ready),
-            self.events.row_read.eq(scan.rows.en),
+            self.events.row_read.eq(activations.reads),
             self.events.passes_zeros.eq(scan.passes_zeros),
             self.events.queue_full.eq(scan.o.valid & ~scan.o.ready),
             self.events.draining.eq(self.busy & ~computing),
         ]
         connect(m, drain.result, flipped(self.result))
+        if p.windows:
+            # The next window begins in the cycle after the last result of this one; where it lies is found while this one is drained.
+            drains, is_last = Signal(), Signal()
+            m.d.comb += [activations.hold.eq(~self.busy), activations.advance.eq(drain.start), follows.eq(drain.done & drains & ~is_last)]
+            with m.If(drain.start):
+                m.d.sync += [is_last.eq(activations.last), drains.eq(computing)]
         m.d.sync += self.cycles.eq(self.cycles + self.busy)
         with m.If(drain.start):
             m.d.sync += computing.eq(0)
         with m.If(drain.done):
             m.d.sync += self.busy.eq(0)
         with m.If(scan.start | clears):
-            m.d.sync += [self.busy.eq(1), computing.eq(scan.start), self.cycles.eq(0)]
+            m.d.sync += [self.busy.eq(1), computing.eq(scan.start)]
+        with m.If(~self.busy & (scan.start | clears)):
+            m.d.sync += self.cycles.eq(0)
         return m
 
     def _wire_pes(self, m: Module, loads: list[wiring.PureInterface]) -> None:
