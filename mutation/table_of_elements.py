@@ -8,8 +8,8 @@ OF_ELEMENTS = (
         name="pointer banks swapped",
         bug="A column's start comes from the other bank.",
         file="rtl/pe/fetch.py",
-        old="start.eq(Mux(is_odd, odd.place, even.place))",
-        new="start.eq(Mux(is_odd, even.place, odd.place))",
+        old="begins.eq(is_odd)",
+        new="begins.eq(~is_odd)",
         tests=SPARSE,
     ),
     Mutation(

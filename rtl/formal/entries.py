@@ -28,8 +28,11 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         given, place, end = unit.i.payload, Signal(p.pointer), Signal(p.pointer)
         held, fresh, value, above = Signal(), Signal(), Signal(p.activation), Signal(p.local_row)
         assume_stable(m, unit.i, "i")
-        m.d.comb += Assume(given.changes == (given.start ^ given.end)[: len(given.changes)])
-        m.d.comb += Assume((given.start <= given.end) & (given.end <= places) & (given.end - given.start <= p.local_rows))
+        start, finish = (Mux(given.begins, given.places[number], given.places[1 - number]) for number in (1, 0))
+        m.d.comb += [
+            Assume(given.changes == (start ^ finish)[: len(given.changes)]),
+            Assume((start <= finish) & (finish <= places) & (finish - start <= p.local_rows)),
+        ]
 
         issues, leaves = held & (place != end) & ~unit.hold, Signal()
         m.d.comb += leaves.eq(held & ((place == end) | (issues & (place + 1 == end))))
@@ -41,7 +44,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         with m.If(leaves):
             m.d.sync += held.eq(0)
         with m.If(taken(unit.i)):
-            m.d.sync += [held.eq(1), fresh.eq(1), place.eq(given.start), end.eq(given.end), value.eq(given.value)]
+            m.d.sync += [held.eq(1), fresh.eq(1), place.eq(start), end.eq(finish), value.eq(given.value)]
 
         offered = Cat(issues, entry.code, row, value)
         for _ in range(unit.latency):

@@ -161,8 +161,8 @@ def pointer_fetch(source: ModuleType) -> Harness:
         assume_stable(m, unit.i, "i")
         column = unit.i.payload.column
         m.d.comb += Assume(unit.i.payload.next_pair == (column + 1) >> 1)
-        start, end = pointers[column], pointers[column + 1]
-        item = Cat(start, end, (start ^ end)[: len(unit.o.payload.changes)], unit.i.payload.value)
+        even, odd = pointers[column + column[0]], pointers[column | 1]
+        item = Cat(even, odd, column[0], (even ^ odd)[: len(unit.o.payload.changes)], unit.i.payload.value)
         Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
         m.d.comb += Assert(unit.i.ready | ~unit.o.ready)
 

@@ -27,7 +27,7 @@ def _is_increment(changes: Value, before: Value) -> Value:
 
 
 class EntryReader(wiring.Component):
-    """Issues the entries ``start`` to ``end`` of every column it is given.
+    """Issues the entries of every column it is given, from its beginning to its end.
 
     A weight row holds several entries; it is read once for the entries in it that follow each other. The local row is the running sum of
     ``gap + 1`` from the column's top; a filler entry only moves it (and adds a zero). Entries without a gap fill one row after the other.
@@ -90,23 +90,26 @@ class EntryReader(wiring.Component):
 
         # Issue: one entry a cycle, unless held.
         segment, first, last = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        following, empty, alone = Signal(p.pointer), Signal(), Signal()
-        # Whether the column has no entry, only one, or this is its last one. The queue waits for that, so of a new column, whose pointers
-        # leave their memory late in a cycle, the next one begins with the bits that differ, and of one under way it is known a cycle ahead.
-        few = len(segment.changes)  # low bits tell: an entry takes a local row at least
+        start, end = (Mux(segment.begins, segment.places[number], segment.places[1 - number]) for number in (1, 0))
+        place, following, upcoming = Signal(p.pointer), Signal(p.pointer), Signal(p.pointer, reset_less=True)
+        # Whether the column has no entry, only one, or this is its last one: the queue waits for that. Of a column under way it is known a
+        # cycle ahead. Of a new one, whose pointers leave their memory late in a cycle, only the bits that differ are; the low ones tell,
+        # because an entry takes a local row at least.
+        few, empty, alone = len(segment.changes), Signal(), Signal()
         m.d.comb += [
             empty.eq(~segment.changes.any()),
-            alone.eq(_is_increment(segment.changes, segment.start[:few])),
-            following.eq(segment.start + 1),
+            alone.eq(_is_increment(segment.changes, start[:few])),
+            place.eq(Mux(first, start, upcoming)),
+            following.eq(place + 1),
             issue.first.eq(first),
-            issue.lane.eq(segment.start),
+            issue.lane.eq(place),
             issue.activation.eq(segment.value),
             self.issues.eq(self.busy & ~(first & empty) & ~self.hold),
             self.leaves.eq(self.busy & Mux(first, empty | (alone & ~self.hold), last & ~self.hold)),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_is_increment((segment.end ^ following)[:few], following[:few]))]
+            m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(_is_increment((end ^ following)[:few], following[:few]))]
         with m.If(self.i.ready):
             m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
 
@@ -116,7 +119,7 @@ class EntryReader(wiring.Component):
         write, port = weights.write_port(), weights.read_port()
         connect_memory(m, self.load, write, Unit.WEIGHTS, self.pe)
         # One address for both: a memory with a single port holds the weights.
-        address = Mux(write.en, self.load.word.address, segment.start >> p.lane_bits)
+        address = Mux(write.en, self.load.word.address, place >> p.lane_bits)
         m.d.comb += [
             write.addr.eq(address),
             port.addr.eq(address),
