@@ -83,9 +83,7 @@ class PixelPrograms:
         check_range(self.reads, 0, self.map.places - 1, "pixels.reads")
         check_range(self.map.channel, 0, self.stride - 1, "pixels.map.channel")
         if self.drain_rows < 0 or self.repeats < 1 or self.pes < 1:
-            raise FieldError(
-                path="pixels", rule="of PEs, repeats and no negative drain_rows", value=(self.pes, self.repeats, self.drain_rows)
-            )
+            raise FieldError(path="pixels", rule="of PEs, repeats, drain_rows", value=(self.pes, self.repeats, self.drain_rows))
 
     @property
     def pes(self) -> int:

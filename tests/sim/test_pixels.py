@@ -1,4 +1,4 @@
-"""Are all pixels of a convolution in one compiled loop the same as both engines run program by program? Every number, on random machines."""
+"""Are all pixels of a convolution in one compiled loop the same as both engines run program by program? Every number, random machines."""
 
 import numpy as np
 import pytest
