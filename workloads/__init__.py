@@ -1,6 +1,6 @@
 """The networks that qsim compresses: one file each, and the table of them. Data and loaders beside them."""
 
-from workloads import lenet_300_100, lenet_5
+from workloads import lenet_5, lenet_300_100
 from workloads.workload import Workload
 
 WORKLOADS: dict[str, Workload] = {

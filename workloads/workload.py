@@ -152,7 +152,7 @@ class Training:
 class Workload:
     """A network, where it comes from, and the float checkpoint that stands for it.
 
-    ``training`` is how that checkpoint was trained. ``checkpoint`` is the file name in ``workloads/data``; ``checkpoint_sha256`` its digest.
+    ``training`` is how that checkpoint was trained, ``checkpoint`` its file name in ``workloads/data``, ``checkpoint_sha256`` its digest.
     """
 
     name: str

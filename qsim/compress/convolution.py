@@ -65,7 +65,7 @@ def write_gradient(
 
 def has_bfloat16() -> bool:
     """Return whether the processor multiplies bfloat16 numbers itself."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _convolve(flat: Tensor, geometry: Geometry, weight: Tensor, bias: Tensor, outside: float) -> Tensor:

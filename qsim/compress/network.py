@@ -161,9 +161,7 @@ class Backpropagation:
         self._load(chosen, *shift)
         if layout.windows:
             batch = self._values[0], samples.labels.index_select(0, chosen)
-            convolution.write_gradient(
-                layout.windows, (weights, biases), layout.relu, batch, samples.offset, (into_weights, into_biases)
-            )
+            convolution.write_gradient(layout.windows, (weights, biases), layout.relu, batch, samples.offset, (into_weights, into_biases))
         else:
             self._forward(weights, biases)
             self._backward(weights, chosen, into_weights, into_biases)

@@ -12,11 +12,15 @@ channels last, the columns of one tap, and without dilation those of one row of 
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from qsim.errors import FieldError
 from qsim.formats.fixed import IntArray
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 MAX_AXIS = 1 << 14
 MAX_KERNEL = 1 << 8
@@ -111,19 +115,40 @@ class Geometry:
         return index.reshape(self.pixels, self.columns)
 
 
+def read_windows(images: npt.NDArray[Number], index: IntArray) -> npt.NDArray[Number]:
+    """Return what windows on flat ``images`` [n, inputs] read [n * pixels, columns], 0 outside; ``index`` is a :meth:`Geometry.gather`."""
+    padded = np.concatenate([images, np.zeros((len(images), 1), dtype=images.dtype)], axis=1)  # PADDING, -1, is its last column
+    return np.take(padded, index.reshape(-1), axis=1).reshape(len(images) * len(index), index.shape[1])
+
+
+def read_maxima(images: npt.NDArray[Number], geometry: Geometry) -> npt.NDArray[Number]:
+    """Return the largest element of each window and channel [n, pixels * channels] of flat ``images`` [n, inputs]; padding never counts."""
+    planes = images.reshape(len(images), -1, geometry.channels)
+    positions = geometry.positions()
+    first = np.argmax(positions != PADDING, axis=1)  # a pixel of the image in each window
+    result: npt.NDArray[Number] = planes[:, positions[np.arange(len(positions)), first]]
+    for tap in positions.T:
+        inside = tap != PADDING
+        if inside.all():
+            np.maximum(result, planes[:, tap], out=result)
+        else:
+            result[:, inside] = np.maximum(result[:, inside], planes[:, tap[inside]])
+    return result.reshape(len(images), geometry.pixels * geometry.channels)
+
+
 def axis_positions(size: int, outputs: int, kernel: int, stride: int, before: int, dilation: int) -> IntArray:
     """Return the position each of ``kernel`` taps reads along an axis of ``size`` [outputs, kernel]; :data:`PADDING` outside."""
     place = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation - before
     return np.where((place < 0) | (place >= size), PADDING, place)
 
 
-def expand_groups(weights: IntArray, geometry: Geometry) -> IntArray:
+def expand_groups(weights: npt.NDArray[Number], geometry: Geometry) -> npt.NDArray[Number]:
     """Return the weights over all channels [outputs, taps * channels], zero outside each output channel's group.
 
     ``weights`` [outputs, taps * channels / groups] is the matrix as it is stored.
     """
     outputs = len(weights)
-    own = weights.reshape(geometry.groups, outputs // geometry.groups, geometry.taps, geometry.group_channels)
+    own: npt.NDArray[Number] = weights.reshape(geometry.groups, outputs // geometry.groups, geometry.taps, geometry.group_channels)
     whole = np.zeros((*own.shape[:3], geometry.groups, geometry.group_channels), dtype=weights.dtype)
     for group in range(geometry.groups):
         whole[group, :, :, group] = own[group]

@@ -24,7 +24,7 @@ from qsim.errors import FieldError
 from qsim.formats.arrays import check_range
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.geometry import PADDING
+from qsim.model.geometry import read_maxima, read_windows
 from qsim.model.graph import Activation, Convolution, FullyConnected, MaxPool
 
 CHUNK_ELEMENTS = 1 << 22  # activations held in float64 at a time: 32 MB
@@ -82,24 +82,12 @@ def run_layer(layer: QuantisedLayer, inputs: IntArray) -> IntArray:
 
 def pool(node: MaxPool, inputs: IntArray) -> IntArray:
     """Return the largest of each window [n, outputs] of integer ``inputs`` [n, inputs]."""
-    geometry = node.geometry
-    positions = geometry.positions()
-    result = np.full((len(inputs), geometry.pixels, geometry.channels), node.input_format.minimum, dtype=np.int64)
-    images = inputs.reshape(len(inputs), -1, geometry.channels)
-    for tap in positions.T:
-        inside = tap != PADDING
-        result[:, inside] = np.maximum(result[:, inside], images[:, tap[inside]])
-    return result.reshape(len(inputs), node.outputs)
+    return read_maxima(inputs, node.geometry)
 
 
 def windows(node: Convolution, inputs: IntArray, group: int = 0) -> IntArray:
     """Return the activations of every window [n * pixels, columns], padding 0, that the filters of ``group`` read."""
-    return _gathered(inputs, node.geometry.gather(group))
-
-
-def _gathered(inputs: IntArray, index: IntArray) -> IntArray:
-    padded = np.concatenate([inputs, np.zeros((len(inputs), 1), dtype=np.int64)], axis=1)  # PADDING, -1, is its last column
-    return np.take(padded, index.reshape(-1), axis=1).reshape(len(inputs) * len(index), index.shape[1])
+    return read_windows(inputs, node.geometry.gather(group))
 
 
 def _accumulate_windows(weights: IntArray, node: Convolution, inputs: IntArray) -> IntArray:
@@ -111,7 +99,7 @@ def _accumulate_windows(weights: IntArray, node: Convolution, inputs: IntArray) 
         live = np.any(weights[rows], axis=0)
         own, index = np.ascontiguousarray(weights[rows, live]), geometry.gather(group)[:, live]
         for part in _chunks(len(inputs), max(1, index.size)):
-            sums = accumulate(own, _gathered(inputs[part], index), node.accumulator_format)
+            sums = accumulate(own, read_windows(inputs[part], index), node.accumulator_format)
             result[part, :, rows] = sums.reshape(-1, node.pixels, filters)
     return result.reshape(-1, node.out_channels)
 
