@@ -1,8 +1,8 @@
 """A pass over a network: batch norm is folded into the convolution or fully connected layer before it.
 
-With scale g, bias b, mean m and variance v per output channel, ``g (Wx + c - m) / sqrt(v + e) + b`` is a layer with the weights ``s W`` and
-the bias ``s (c - m) + b``, where ``s = g / sqrt(v + e)``. It is done where nothing else reads the output of the layer; a batch norm anywhere else
-stays an operator. Computed in float64, stored in the type of the weights.
+With scale g, bias b, mean m and variance v per output channel, ``g (Wx + c - m) / sqrt(v + e) + b`` is a layer with weights ``s W`` and
+bias ``s (c - m) + b``, where ``s = g / sqrt(v + e)``. It is done where nothing else reads the output of the layer; a batch norm
+anywhere else stays an operator. Computed in float64, stored in the type of the weights.
 """
 
 from collections import Counter
@@ -55,7 +55,7 @@ def _folded(layer: Operator, norm: Operator, constants: dict[str, Array]) -> Ope
     weights = constants[layer.inputs[1]]
     scale, bias, mean, variance = (constants[tensor].astype(np.float64) for tensor in norm.inputs[1:5])
     epsilon = norm.attributes.get("epsilon", EPSILON)
-    factor = scale / np.sqrt(variance + float(epsilon))  # type: ignore[arg-type]
+    factor = scale / np.sqrt(variance + float(str(epsilon)))
     before = constants[layer.inputs[2]].astype(np.float64) if len(layer.inputs) > 2 and layer.inputs[2] else np.zeros(1)
     names = f"{layer.inputs[1]}*{norm.name}", f"{norm.inputs[2]}*{norm.name}"
     constants[names[0]] = (weights * _spread(layer, weights, factor).astype(weights.dtype)).astype(weights.dtype, copy=False)
@@ -70,7 +70,7 @@ def _spread(layer: Operator, weights: Array, factor: Array) -> Array:
             return factor.reshape(-1, *(1,) * (weights.ndim - 1))
         case "ConvTranspose":  # weights [inputs, outputs of a group, ...]: the group decides which outputs
             groups = layer.attributes.get("group", 1)
-            per_group = factor.reshape(int(groups), 1, -1)  # type: ignore[arg-type]
+            per_group = factor.reshape(int(str(groups)), 1, -1)
             spread = np.repeat(per_group, weights.shape[0] // per_group.shape[0], axis=1)
             return spread.reshape(weights.shape[0], -1, *(1,) * (weights.ndim - 2))
         case _:

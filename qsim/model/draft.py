@@ -21,8 +21,9 @@ NAMED_HOLES = 5
 class Draft:
     """A network under construction.
 
-    ``hints`` are tensor types known from elsewhere (ONNX shape inference); they are used only where a hole hides a shape. ``values`` holds a
-    constant's value or, for any other tensor of known type, a placeholder; ``aliases`` leads from a name to the tensor it stands for.
+    ``hints`` are tensor types known from elsewhere (ONNX shape inference); they are used only where a hole hides a shape. ``values``
+    holds a constant's value or, for any other tensor of known type, a placeholder; ``aliases`` leads from a name to the tensor it
+    stands for.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Reading networks from ONNX files.
 
 Weights are taken wherever exporters put them: initializers, Constant nodes, subgraphs of If, external data. An If whose condition is
-constant, once all sizes are fixed, is replaced by its branch. A Loop, a Scan or an If that depends on data is a hole; the weights inside it are
-listed all the same.
+constant, once all sizes are fixed, is replaced by its branch. A Loop, a Scan or an If that depends on data is a hole; the weights
+inside it are listed all the same.
 """
 
 from collections.abc import Iterator, Mapping

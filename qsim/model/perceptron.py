@@ -120,11 +120,12 @@ class _Chain:
         options = operator.attributes
         if options.get("transA", 0):
             raise FileFormatError(path=f"{path}.transA", rule="0", value=options["transA"])
-        weights = self._constant(operator, 1, path) * options.get("alpha", 1.0)
+        alpha, beta = (float(str(options.get(name, 1.0))) for name in ("alpha", "beta"))
+        weights = self._constant(operator, 1, path) * alpha
         weights = weights if options.get("transB", 0) else weights.T
         bias = np.zeros(len(weights))
         if len(operator.inputs) > 2 and operator.inputs[2]:
-            bias = _broadcast(self._constant(operator, 2, path).reshape(-1) * options.get("beta", 1.0), len(weights), path)
+            bias = _broadcast(self._constant(operator, 2, path).reshape(-1) * beta, len(weights), path)
         self._start(operator, weights, bias)
 
     def _start(self, operator: Operator, weights: FloatArray, bias: FloatArray) -> None:

@@ -12,13 +12,20 @@ from qsim.model.operators.kind import Call
 from qsim.progress import Progress, silent
 
 
-def run(network: Network, inputs: Mapping[str, Array], *, keep: Collection[str] = (), progress: Progress = silent) -> dict[str, Array]:
-    """Return the outputs of the network and the tensors named in ``keep``, by name.
+def run(
+    network: Network,
+    inputs: Mapping[str, Array],
+    *,
+    keep: Collection[str] = (),
+    only: Collection[str] | None = None,
+    progress: Progress = silent,
+) -> dict[str, Array]:
+    """Return the outputs of the network (or ``only`` some tensors) and the tensors named in ``keep``, by name.
 
     Only what these need is computed, and a tensor is dropped after its last use. Raises :class:`FieldError` for inputs of another
     name, shape or type, and :class:`UnsupportedProgram` where a hole would have to be computed.
     """
-    wanted = list(dict.fromkeys([*network.outputs, *keep]))
+    wanted = list(dict.fromkeys([*(network.outputs if only is None else only), *keep]))
     values: dict[str, Array] = {**network.constants, **_checked(network, inputs)}
     operators = needed(network, wanted)
     uses = Counter(tensor for operator in operators for tensor in operator.inputs)

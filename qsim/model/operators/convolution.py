@@ -11,7 +11,7 @@ import numpy as np
 
 from qsim.errors import FieldError
 from qsim.model.network import Array
-from qsim.model.operators.kind import Call, OperatorKind, placeholder
+from qsim.model.operators.kind import Call, Index, OperatorKind, placeholder
 from qsim.model.operators.windows import Window, window_of
 
 STRIP_ELEMENTS = 1 << 21  # 8 MB of float32: larger strips were slower on VGG-16, as they leave the cache
@@ -57,7 +57,8 @@ def _depthwise(padded: Array, weights: Array, window: Window, out: Array) -> Non
     view = out.reshape(out.shape[0], padded.shape[1], per_channel, *steps)
     view[...] = 0
     for place, slices in window.offsets(steps):
-        factor = weights[(slice(None), 0, *place)].reshape(padded.shape[1], per_channel, *ones)
+        at: Index = (slice(None), 0, *place)
+        factor = weights[at].reshape(padded.shape[1], per_channel, *ones)
         view += padded[(slice(None), slice(None), None, *slices)] * factor
 
 
@@ -140,7 +141,8 @@ def _transposed(call: Call) -> tuple[Array]:
     out = np.zeros((*products.shape[:2], *map(max, reach, wanted)), dtype=x.dtype)
     for place, slices in window.offsets(inside):
         out[(slice(None), slice(None), *slices)] += products[(slice(None), slice(None), *place)]
-    out = out[(..., *(slice(begin, begin + length) for begin, length in zip(window.begin, size, strict=True)))]
+    inner: Index = (..., *(slice(begin, begin + length) for begin, length in zip(window.begin, size, strict=True)))
+    out = out[inner]
     return (out if bias is None else out + bias.reshape(-1, *(1,) * axes),)
 
 

@@ -31,9 +31,9 @@ def _all(function: Callable[[Array, Array], Array]) -> Rule:
 def _divide(left: Array, right: Array) -> Array:
     """Divide; integers towards zero, as in C."""
     if left.dtype.kind == "f":
-        return left / right
+        return np.asarray(left / right)
     quotient = left // np.where(right == 0, 1, right)
-    return (quotient + ((quotient < 0) & (quotient * right != left))).astype(left.dtype)
+    return np.asarray(quotient + ((quotient < 0) & (quotient * right != left)), dtype=left.dtype)
 
 
 def erf(x: Array) -> Array:

@@ -7,6 +7,7 @@ costs nothing (whatever only moves elements), the computing function is its own 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,7 @@ class Call:
 
 
 Rule = Callable[[Call], tuple[Array, ...]]
+Index = tuple[Any, ...]  # numpy's types know no index that mixes slices and numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from qsim.model.network import Array
-from qsim.model.operators.kind import Call, OperatorKind, placeholder
+from qsim.model.operators.kind import Call, Index, OperatorKind, placeholder
 from qsim.model.operators.windows import Window, window_of
 
 
@@ -45,14 +45,16 @@ def _max(call: Call) -> tuple[Array]:
     padded = window.padded(x, lowest)
     out = np.full((*x.shape[:2], *steps), lowest, dtype=x.dtype)
     for _, slices in window.offsets(steps):
-        np.maximum(out, padded[(..., *slices)], out=out)
+        part: Index = (..., *slices)
+        np.maximum(out, padded[part], out=out)
     return (out,)
 
 
 def _sums(padded: Array, window: Window, steps: Sequence[int]) -> Array:
     out = np.zeros((*padded.shape[:2], *steps), dtype=padded.dtype)
     for _, slices in window.offsets(steps):
-        out += padded[(..., *slices)]
+        part: Index = (..., *slices)
+        out += padded[part]
     return out
 
 

@@ -182,8 +182,8 @@ def _constant_of_shape(call: Call) -> tuple[Array]:
 
 
 def _range(call: Call) -> tuple[Array]:
-    start, limit, step = (call.array(place).reshape(()) for place in range(3))
-    return (np.arange(start, limit, step, dtype=start.dtype),)
+    start, limit, step = (call.array(place).reshape(()).item() for place in range(3))
+    return (np.arange(start, limit, step, dtype=call.array(0).dtype),)
 
 
 def _blocks(call: Call) -> tuple[int, ...]:
