@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from qsim.formats.fixed import IntArray
+from qsim.sim.fast import compiled_channel_service
 from qsim.sim.pixels import ActivationMap, PixelPrograms, PixelTotals, PlaceArray
 
 ITEMS, QUEUE_FULL, ROWS_PASSED = range(3)  # of the sums of the kernel
@@ -42,10 +43,10 @@ def run_pixels(
 ) -> None:
     """Run the programs of all pixels.
 
-    ``service`` [columns, P]; ``reads`` [pixels, taps]; ``first``, ``channel``, ``empty``, ``tail``: of the activation map; ``queue``: depth,
-    forward and return latency; ``limit``: a step beyond which every PE is idle; ``state`` [P] and ``newest_pop`` [depth]: scratch. Written:
-    ``barriers`` [pixels], ``leave`` [P]: sum over the programs with items of the cycles up to the last one issued; ``uses`` [columns];
-    ``sums``: items, cycles of full queues, all-zero rows.
+    ``service`` [columns, P]; ``reads`` [pixels, taps]; ``first``, ``channel``, ``empty``, ``tail``: of the activation map; ``queue``:
+    depth, forward and return latency; ``limit``: a step beyond which every PE is idle; ``state`` [P] and ``newest_pop`` [depth]: scratch.
+    Written: ``barriers`` [pixels], ``leave`` [P]: sum over the programs with items of the cycles up to the last one issued; ``uses``
+    [columns]; ``sums``: items, cycles of full queues, all-zero rows.
     """
     depth, forward, back = queue[0], queue[1], queue[2]
     pes = state.shape[0]
@@ -92,6 +93,16 @@ def run_pixels(
                 last = state[pe] if state[pe] > last else last
                 leave[pe] += arrival + np.int64(state[pe]) + 1
             barriers[pixel] = max(barriers[pixel], arrival + np.int64(last) + pipeline)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def serve_compiled(start: int, address: IntArray, size: IntArray, constants: IntArray, state: IntArray, ends: IntArray) -> int:
+    """Serve requests issued together: :func:`qsim.sim.convolution_run.serve`."""
+    time = start + 1
+    for request in range(len(address)):
+        time = compiled_channel_service(time, address[request], size[request], constants, state)
+        ends[request] = time
+    return time if len(address) > 0 else start
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -6,6 +6,7 @@ output pixel reads some places one after the other (the taps of its window); a p
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,8 @@ PlaceArray = npt.NDArray[np.int32]
 class ActivationMap:
     """What the scan finds in each place.
 
-    The items of place ``i`` are ``first[i]`` to ``first[i + 1]``, exclusive; of each the ``channel`` and ``empty``, the all-zero rows of the
-    place passed before it; ``tail`` [places]: those after the last item of the place.
+    The items of place ``i`` are ``first[i]`` to ``first[i + 1]``, exclusive; of each the ``channel`` and ``empty``, the all-zero rows of
+    the place passed before it; ``tail`` [places]: those after the last item of the place.
     """
 
     first: IntArray
@@ -52,6 +53,23 @@ class ActivationMap:
     def items(self, place: int) -> slice:
         """Where the items of a place stand."""
         return slice(int(self.first[place]), int(self.first[place + 1]))
+
+
+def activation_map(values: npt.NDArray[Any], row_width: int) -> ActivationMap:
+    """Return what the scan finds in ``values`` [places, channels], with one more place behind them that is all zeros."""
+    channels = values.shape[1]
+    rows = -(-channels // row_width)
+    place, channel = np.nonzero(values)
+    row = channel // row_width
+    starts = np.diff(place, prepend=-1) != 0
+    before = np.where(starts, -1, np.concatenate([np.full(1, -1), row])[: len(row)])
+    counts = np.append(np.bincount(place, minlength=len(values)), 0)
+    first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+    tail = np.full(len(counts), rows, dtype=np.int64)
+    filled = np.flatnonzero(counts)
+    tail[filled] = rows - 1 - row[first[filled + 1] - 1]
+    empty = np.maximum(0, row - before - 1).astype(np.int32)
+    return ActivationMap(first=first, channel=channel.astype(np.int32), empty=empty, tail=tail.astype(np.int32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
