@@ -5,9 +5,12 @@ not in the table is decomposed by PyTorch into simpler ones. Where export fails 
 from the modules that run on the example inputs, and what happens between them is a stated hole.
 """
 
+import contextlib
+import io
+import logging
 import operator as python_operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +91,7 @@ def import_pt2(
     if not place.is_file():
         raise FileFormatError(f"cannot read {place}: {'not a file' if place.exists() else 'it does not exist'}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             program = torch.export.load(place)
     except (RuntimeError, ValueError, KeyError, OSError, AssertionError) as error:
         raise FileFormatError(path=str(place), rule="a program of torch.export", value=_first_line(error)) from error
@@ -97,10 +99,23 @@ def import_pt2(
     return Imported(network=network, agreement=_check(program.module(), network, seed, tolerance, progress) if check else None)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what PyTorch writes while it tries: warnings, its log, and the graphs that it prints when it fails."""
+    log = logging.getLogger("torch")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
 def _exported(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
     """Return the exported program, or, as text, why it cannot be exported: PyTorch's errors have no common type."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _quiet(), torch.no_grad():
         try:
             return torch.export.export(module, inputs, strict=False)
         except Exception as error:  # noqa: BLE001  # the module's own code may raise anything
@@ -113,8 +128,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _network(program: Any, title: str, source: str, allow_unsupported: bool, fold: bool, progress: Progress) -> Network:
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _quiet(), torch.no_grad():
         functional = _decomposed(program)
     network = _Program(functional, Draft(name=title, source=source), progress).network(allow_unsupported)
     return fold_batch_norm(network) if fold else network

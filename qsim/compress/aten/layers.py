@@ -14,8 +14,11 @@ GATE_ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
 
 def _transposed(low: Lowering, weight: str) -> str:
-    """Return a weight with its last two axes swapped: a view of the same memory."""
-    return low.constant(np.swapaxes(low.value(weight), -1, -2), name=f"{weight}.T")
+    """Return a weight with its last two axes swapped: a view of the same memory, the same constant for tied weights."""
+    name = f"{weight}.T"
+    if name in low.draft.constants:
+        return name
+    return low.constant(np.swapaxes(low.value(weight), -1, -2), name=name)
 
 
 def _linear(low: Lowering, given: Arguments) -> str:
