@@ -45,7 +45,7 @@ WORKLOAD = Workload(
         kept_percent=(66, 12, 8, 19),
     ),
     normalisation=Normalisation(mean=0.13066, deviation=0.30811, input_format=FixedFormat(16, 8)),
-    training=Training(seed=0, epochs=8, shift=1),
+    training=Training(seed=0, epochs=8, learning_rate=0.02, shift=1),
     checkpoint="lenet_5.safetensors",
     checkpoint_sha256="",
 )
