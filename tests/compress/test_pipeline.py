@@ -27,6 +27,7 @@ from tests.compress.test_network import LAYOUT, small_samples
 from workloads import WORKLOADS
 from workloads.mnist import Mnist, load_mnist
 from workloads.weights import load_weights
+from workloads.workload import Workload
 
 LENET = WORKLOADS["lenet-300-100"]
 TABLES = {
@@ -167,9 +168,10 @@ def test_reference_training_learns_from_its_seed() -> None:
     )
 
 
-def test_shipped_checkpoint_meets_the_published_error() -> None:
-    errors = float_errors(LENET, load_weights(LENET), load_mnist().test)
-    assert errors.percent <= LENET.published.reference_error_percent
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+def test_shipped_checkpoint_meets_the_published_error(workload: Workload) -> None:
+    errors = float_errors(workload, load_weights(workload), load_mnist().test)
+    assert errors.percent <= workload.published.reference_error_percent
 
 
 def test_samples_are_normalised() -> None:
