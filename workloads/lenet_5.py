@@ -45,7 +45,7 @@ WORKLOAD = Workload(
         kept_percent=(66, 12, 8, 19),
     ),
     normalisation=Normalisation(mean=0.13066, deviation=0.30811, input_format=FixedFormat(16, 8)),
-    training=Training(seed=0, epochs=8, shift=1),
+    training=Training(seed=0, epochs=8, learning_rate=0.02, shift=1),
     checkpoint="lenet_5.safetensors",
-    checkpoint_sha256="",
+    checkpoint_sha256="9b28d20182fec4177d82877fae091cf1b796476e6e0ad38cc4358b6be12ae8dc",
 )

@@ -141,10 +141,11 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How a float network is trained from random weights: ``seed``, ``epochs``, and the most pixels a batch is moved."""
+    """How a float network is trained from random weights: ``seed``, ``epochs``, peak rate, and the most pixels a batch is moved."""
 
     seed: int = 0
     epochs: int = 30
+    learning_rate: float = 0.05
     shift: int = 0
 
 

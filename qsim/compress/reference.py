@@ -73,7 +73,7 @@ class _IntegerLayer:
         self._most = node.limit
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        return self.drain(self.accumulate(inputs, 0, len(self._weights)))
+        return self.drain(self.accumulate(inputs.double(), 0, len(self._weights)))
 
     def drain(self, sums: Tensor) -> Tensor:
         """Return the outputs for the accumulators [n, rows]."""
@@ -89,15 +89,15 @@ class _IntegerLayer:
         return result if self._most is None else torch.where(result > self._most, self._most, result)
 
     def accumulate(self, inputs: Tensor, first: int, last: int) -> Tensor:
-        """Return the accumulators [n, last - first] of the rows from ``first`` to before ``last``."""
-        weights, values = self._weights[first:last], inputs.double()
+        """Return the accumulators [n, last - first] of the rows from ``first`` to before ``last`` for integers held in doubles."""
+        weights = self._weights[first:last]
         # Where no partial sum can leave the accumulator, nor the integers that a double holds exactly, order does not matter.
         # The bound is itself rounded, by far less than the margin.
-        bounds = torch.mm(values.abs(), weights.double().abs().t())
+        bounds = torch.mm(inputs.abs(), weights.double().abs().t())
         unproven = (bounds > min(self._high, LARGEST_EXACT) * (1 - 1e-9)).any(1)
-        sums = torch.mm(values, weights.double().t()).long()
+        sums = torch.mm(inputs, weights.double().t()).long()
         if bool(unproven.any()):
-            sums[unproven] = self._one_by_one(inputs[unproven], weights)
+            sums[unproven] = self._one_by_one(inputs[unproven].long(), weights)
         return sums
 
     def _one_by_one(self, inputs: Tensor, weights: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class _IntegerConvolution:
     def __call__(self, inputs: Tensor) -> Tensor:
         geometry = self._geometry
         taken = f.unfold(_planes(inputs, geometry, 0.0), geometry.kernel, geometry.dilation, stride=geometry.stride)
-        windows = taken.long().view(len(inputs), geometry.groups, -1, geometry.taps, geometry.pixels).permute(1, 0, 4, 3, 2)
+        windows = taken.view(len(inputs), geometry.groups, -1, geometry.taps, geometry.pixels).permute(1, 0, 4, 3, 2)
         per_group = self._rows // geometry.groups
         sums = [
             self._layer.accumulate(own.reshape(-1, geometry.columns), group * per_group, (group + 1) * per_group)

@@ -154,14 +154,12 @@ class TrainedReference:
     validation_count: int
 
 
-def train_reference(
-    task: TaskLike, data: DataLike, *, seed: int, epochs: int, shift: int = 0, progress: Progress = silent
-) -> TrainedReference:
+def train_reference(task: TaskLike, data: DataLike, how: Descent, *, seed: int, progress: Progress = silent) -> TrainedReference:
     """Train the float network of ``task`` from ``seed``; the same seed on the same machine gives the same bits."""
     layout, generator = Layout.of(task.layers), torch.Generator().manual_seed(seed)
     parameters = initial_parameters(layout, generator)
     train = Samples.of(data.train, task.normalisation)
-    descend(layout, parameters, train, Descent(epochs=epochs, shift=shift), generator, stage="train", progress=progress)
+    descend(layout, parameters, train, how, generator, stage="train", progress=progress)
     validation = Samples.of(data.validation, task.normalisation)
     return TrainedReference(
         state=layout.unpack(parameters),

@@ -34,9 +34,11 @@ def fold_batch_norm(network: Network) -> Network:
     read = {tensor for operator in operators for tensor in operator.inputs}
     read.update(network.outputs, *(hole.constants for hole in network.holes))
     made = {*network.inputs, *(tensor for operator in operators for tensor in operator.outputs)}
+    folded = {name for name in constants if name not in network.constants}
     return replace(
         network,
         operators=operators,
+        weights=(network.weights & read) | folded,
         constants={name: value for name, value in constants.items() if name in read},
         tensors={name: found for name, found in network.tensors.items() if name in made},
         passes=(*network.passes, f"{PASS}: {len(gone)}"),

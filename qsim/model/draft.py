@@ -35,6 +35,7 @@ class Draft:
     values: dict[str, Array] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
+    weights: set[str] = field(default_factory=set)
     _names: set[str] = field(default_factory=set)
     _tensors: set[str] = field(default_factory=set)
 
@@ -43,9 +44,11 @@ class Draft:
         self.inputs.append(self.fresh_tensor(name))
         self.values[name] = placeholder(found.shape, found.dtype)
 
-    def add_constant(self, name: str, value: Array) -> str:
-        """Store a constant under a name and return the name."""
+    def add_constant(self, name: str, value: Array, *, weight: bool = False) -> str:
+        """Store a constant under a name and return the name; ``weight`` where it was trained."""
         self.constants[name] = self.values[name] = value
+        if weight:
+            self.weights.add(name)
         return name
 
     def fresh(self, name: str) -> str:
@@ -76,11 +79,11 @@ class Draft:
             return self.add_hole(operator, "no such operator here")
         unknown = [tensor for tensor in operator.inputs if tensor and tensor not in self.values]
         moving = [tensor for tensor in operator.inputs if tensor and tensor not in self.constants]
-        if unknown:
-            return self._behind_a_hole(operator, unknown[0])
         if operator.kind == "Identity":
             self.aliases[operator.outputs[0]] = operator.inputs[0]
             return None
+        if unknown:
+            return self._behind_a_hole(operator, unknown[0])
         try:
             if not moving or operator.kind in SHAPE_QUESTIONS:
                 self._fold(operator)
@@ -126,7 +129,7 @@ class Draft:
             if id(value) in read:
                 self.aliases[name] = read[id(value)]
             else:
-                self.add_constant(name, value)
+                self.add_constant(name, value, weight=not self.weights.isdisjoint(operator.inputs))
 
     def _call(self, operator: Operator, *, compute: bool) -> dict[str, Array]:
         kind = OPERATORS[operator.kind]
@@ -146,12 +149,24 @@ class Draft:
             raise UnsupportedProgram(f"{call.path}: its output number {len(found) + 1} is not supported")
         return {name: value for name, value in zip(operator.outputs, found, strict=False) if name}
 
+    def _named(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """Give every output of the network its own name again where it stands for a tensor that an operator makes."""
+        made = {tensor for operator in self.operators for tensor in operator.outputs}
+        names: dict[str, str] = {}
+        for output in outputs:
+            found = self.resolve(output)
+            if found != output and found in made and found not in names and found not in outputs:
+                names[found] = output
+        self.operators = [_renamed(operator, names) for operator in self.operators]
+        self.values.update({new: self.values[old] for old, new in names.items() if old in self.values})
+        return tuple(names.get(found, found) for found in map(self.resolve, outputs))
+
     def finish(self, outputs: Sequence[str], *, allow_unsupported: bool) -> Network:
         """Return the network: what no output depends on is dropped.
 
         Raises :class:`FileFormatError` naming the holes unless ``allow_unsupported``.
         """
-        outputs = tuple(map(self.resolve, outputs))
+        outputs = self._named(outputs)
         operators = _alive(self.operators, outputs)
         names = {operator.name for operator in operators}
         holes = tuple(hole for hole in self.holes if hole.operator in names)
@@ -169,7 +184,16 @@ class Draft:
             tensors={name: TensorType(self.values[name].shape, self.values[name].dtype) for name in made if name in self.values},
             source=self.source,
             holes=holes,
+            weights=frozenset(self.weights & read & set(self.constants)),
         )
+
+
+def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:
+    return replace(
+        operator,
+        inputs=tuple(names.get(tensor, tensor) for tensor in operator.inputs),
+        outputs=tuple(names.get(tensor, tensor) for tensor in operator.outputs),
+    )
 
 
 def _fresh(name: str, taken: set[str]) -> str:

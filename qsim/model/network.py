@@ -70,7 +70,8 @@ class Network:
     """A float network.
 
     ``inputs`` and ``outputs`` are tensors by name. ``constants`` hold the weights in the type of the source (float32 stays
-    float32), read-only, each once however many operators share it. ``tensors`` gives the type of every input and every
+    float32), read-only, each once however many operators share it; ``weights`` names those that were trained, or computed from trained
+    ones (the others are tables, masks, initial states). ``tensors`` gives the type of every input and every
     output of an operator; only one that depends on a hole may be missing. ``source`` says where the network came from;
     ``passes`` what was done to it since.
     """
@@ -84,6 +85,7 @@ class Network:
     source: str = ""
     passes: tuple[str, ...] = ()
     holes: tuple[Hole, ...] = ()
+    weights: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for value in self.constants.values():
@@ -131,5 +133,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of weights: the elements of all floating-point constants that are no scalars, each constant once."""
-        return sum(value.size for value in self.constants.values() if value.ndim and value.dtype.kind not in "iubSUO")
+        """Number of weights: the elements of all floating-point weights that are no scalars. Memory that two constants share counts once."""
+        found = [self.constants[name] for name in self.weights]
+        shared = {(value.__array_interface__["data"][0], value.size): value.size for value in found if value.ndim and value.dtype.kind == "f"}
+        return sum(shared.values())

@@ -80,7 +80,8 @@ class _Importer:
     def _graph(self, graph: Any, scope: dict[str, str], *, top: bool = False) -> None:
         """Add all nodes of a graph; ``scope`` is extended by its names."""
         for item in graph.initializer:
-            scope[item.name] = self.draft.add_constant(self.draft.fresh_tensor(item.name), self.file.array(item))
+            name = self.draft.fresh_tensor(item.name)
+            scope[item.name] = self.draft.add_constant(name, self.file.array(item), weight=True)
         for done, item in enumerate(graph.node, 1):
             self._node(item, scope)
             if top:
@@ -95,7 +96,7 @@ class _Importer:
         outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
         scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
         if kind == "Constant":
-            self.draft.add_constant(outputs[0], self._constant(item, attributes))
+            self.draft.add_constant(outputs[0], self._constant(item, attributes), weight=True)
             return None
         node = Node(
             name=item.name or f"{item.op_type}:{outputs[0]}", kind=kind, inputs=inputs, outputs=outputs, attributes=attributes,
@@ -115,7 +116,8 @@ class _Importer:
     def _hole(self, node: Node, reason: str, item: Any) -> None:
         constants = []
         for graph in _subgraphs(item):
-            constants += [self._add_constant(f"{node.name}/{name}", value) for name, value in self._weights(graph)]
+            found = ((self.draft.fresh_tensor(f"{node.name}/{name}"), value) for name, value in self._weights(graph))
+            constants += [self.draft.add_constant(name, value, weight=True) for name, value in found]
         operator = Operator(name=self.draft.fresh(node.name), kind=node.kind, inputs=node.inputs, outputs=node.outputs)
         self.draft.add_hole(operator, reason, constants)
 

@@ -28,6 +28,7 @@ from qsim.model.geometry import read_maxima, read_windows
 from qsim.model.graph import Activation, Convolution, FullyConnected, MaxPool
 
 CHUNK_ELEMENTS = 1 << 22  # activations held in float64 at a time: 32 MB
+WINDOW_ELEMENTS = 1 << 18  # elements of windows at a time: 2 MB
 EXACT_FLOAT = 1 << 53  # integers up to here are exact in float64, so a float64 matrix product below it is too
 
 
@@ -75,7 +76,7 @@ def run_layer(layer: QuantisedLayer, inputs: IntArray) -> IntArray:
         case FullyConnected():
             return drain(layer, accumulate(layer.form.reconstruct(), inputs, node.accumulator_format))
         case Convolution():
-            return drain(layer, _accumulate_windows(layer.form.reconstruct(), node, inputs)).reshape(len(inputs), node.outputs)
+            return _convolve(layer, node, inputs)
         case _:
             assert_never(node)
 
@@ -90,18 +91,19 @@ def windows(node: Convolution, inputs: IntArray, group: int = 0) -> IntArray:
     return read_windows(inputs, node.geometry.gather(group))
 
 
-def _accumulate_windows(weights: IntArray, node: Convolution, inputs: IntArray) -> IntArray:
-    """Return the accumulators [n * pixels, out_channels]; windows are gathered for a few images and a group at a time."""
-    geometry, filters = node.geometry, node.out_channels // node.geometry.groups
-    result = np.zeros((len(inputs), node.pixels, node.out_channels), dtype=np.int64)
+def _convolve(layer: QuantisedLayer, node: Convolution, inputs: IntArray) -> IntArray:
+    """Return the outputs [n, outputs] of a convolution; windows are read for a few images at a time, so that they stay in the cache."""
+    weights, geometry, filters = layer.form.reconstruct(), node.geometry, node.out_channels // node.geometry.groups
+    groups = []
     for group in range(geometry.groups):
-        rows = slice(group * filters, (group + 1) * filters)
-        live = np.any(weights[rows], axis=0)
-        own, index = np.ascontiguousarray(weights[rows, live]), geometry.gather(group)[:, live]
-        for part in _chunks(len(inputs), max(1, index.size)):
-            sums = accumulate(own, read_windows(inputs[part], index), node.accumulator_format)
-            result[part, :, rows] = sums.reshape(-1, node.pixels, filters)
-    return result.reshape(-1, node.out_channels)
+        own = weights[group * filters : (group + 1) * filters]
+        live = np.any(own, axis=0)
+        groups.append((np.ascontiguousarray(own[:, live]), geometry.gather(group)[:, live]))
+    result = np.empty((len(inputs), node.outputs), dtype=np.int64)
+    for part in _chunks(len(inputs), geometry.pixels * geometry.columns, WINDOW_ELEMENTS):
+        sums = [accumulate(own, read_windows(inputs[part], index), node.accumulator_format) for own, index in groups]
+        result[part] = drain(layer, np.concatenate(sums, axis=1)).reshape(-1, node.outputs)
+    return result
 
 
 def drain(layer: QuantisedLayer, accumulators: IntArray) -> IntArray:
@@ -171,6 +173,6 @@ def accumulate_sequentially(weights: IntArray, inputs: IntArray, accumulator: Fi
     return sums
 
 
-def _chunks(count: int, width: int) -> Iterator[slice]:
-    step = max(1, CHUNK_ELEMENTS // width)
+def _chunks(count: int, width: int, elements: int = CHUNK_ELEMENTS) -> Iterator[slice]:
+    step = max(1, elements // width)
     return (slice(start, min(count, start + step)) for start in range(0, count, step))

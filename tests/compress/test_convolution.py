@@ -16,7 +16,7 @@ from qsim.compress.prune import Pruned
 from qsim.compress.quality import integer_errors
 from qsim.compress.recipe import parse_recipe
 from qsim.compress.reference import TorchReference
-from qsim.compress.train import initial_parameters, train_reference
+from qsim.compress.train import Descent, initial_parameters, train_reference
 from qsim.errors import FieldError, RecipeError
 from qsim.model.compressed import CompressedModel
 from qsim.model.geometry import Geometry
@@ -52,7 +52,10 @@ SMALL = replace(
     ),
 )  # fmt: skip
 TABLES = {
-    "sparse": 'prune = {method = "gradual", density = 0.3, epochs = 2}\nquantise = {method = "kmeans", entries = 15}\nfinetune = {epochs = 1}',
+    "sparse": """
+        prune = {method = "gradual", density = 0.3, epochs = 1}
+        quantise = {method = "kmeans", entries = 15, layer_entries = [31, 15, 15]}
+        finetune = {epochs = 1}""",
     "pvq": 'quantise = {method = "pvq", pulses = [2, 2, 1], epochs = 1, interval = 10, learning_rate = 0.001}',
     "dense": 'quantise = {method = "fixed"}',
 }
@@ -92,7 +95,7 @@ def test_forward_and_gradient_are_torchs_on_planes() -> None:
 
 @cache
 def trained() -> tuple[dict[str, np.ndarray], int]:
-    found = train_reference(SMALL, data(), seed=3, epochs=2)
+    found = train_reference(SMALL, data(), Descent(epochs=2), seed=3)
     return found.state, found.validation_errors
 
 
@@ -104,7 +107,7 @@ def compressed(name: str) -> Compression:
 def test_training_learns_and_repeats_bit_for_bit() -> None:
     state, wrong = trained()
     assert wrong < 200  # of 1,000; guessing gives 900
-    again = train_reference(SMALL, data(), seed=3, epochs=2).state
+    again = train_reference(SMALL, data(), Descent(epochs=2), seed=3).state
     assert all(np.array_equal(values, again[name]) for name, values in state.items())
 
 

@@ -43,7 +43,7 @@ def _place(function: Callable[..., Array]) -> OperatorKind:
 
 
 def _cumulative(call: Call) -> tuple[Array]:
-    x, axis = call.array(0), int(call.array(1))
+    x, axis = call.array(0), int(call.array(1).reshape(()))
     call.refuse("exclusive", 0)
     if call.integer("reverse", 0):
         return (np.flip(np.cumsum(np.flip(x, axis), axis=axis, dtype=x.dtype), axis),)
