@@ -120,7 +120,7 @@ def verify(
     """
     if importlib.util.find_spec("cocotb") is None:
         raise MissingExtra("rtl", "running the RTL")
-    names = [node.name for node in model.graph.nodes]
+    names = [node.name for node in model.graph.weighted]
     for name in layers or ():
         if name not in names:
             raise UnsupportedProgram(path="layers", rule="layers of the network", value=name, legal=names)

@@ -59,7 +59,7 @@ def write_waves(
     A file is written whole or not at all, and none before both have run. Raises :class:`UnsupportedProgram` if there is no such layer or
     it does not fit the machine, :class:`MissingExtra` without the RTL tools.
     """
-    names = [node.name for node in model.graph.nodes]
+    names = [node.name for node in model.graph.weighted]
     if layer not in names:
         raise UnsupportedProgram(path="layers", rule="layers of the network", value=layer, legal=names)
     if importlib.util.find_spec("vcd") is None:

@@ -21,9 +21,6 @@ from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import RecipeError
 from qsim.progress import Progress, silent
 
-# The shipped reference. Of seeds 0, 1 and 2 the one with the fewest validation errors (1.30, 1.12, 1.24 %).
-REFERENCE_EPOCHS = 30
-REFERENCE_SEED = 1
 MAX_SHIFT = 4
 DIVERGED = 1e4  # no weight of a network that learns on normalised inputs comes near this
 
@@ -157,14 +154,12 @@ class TrainedReference:
     validation_count: int
 
 
-def train_reference(
-    task: TaskLike, data: DataLike, *, seed: int = REFERENCE_SEED, epochs: int = REFERENCE_EPOCHS, progress: Progress = silent
-) -> TrainedReference:
+def train_reference(task: TaskLike, data: DataLike, how: Descent, *, seed: int, progress: Progress = silent) -> TrainedReference:
     """Train the float network of ``task`` from ``seed``; the same seed on the same machine gives the same bits."""
     layout, generator = Layout.of(task.layers), torch.Generator().manual_seed(seed)
     parameters = initial_parameters(layout, generator)
     train = Samples.of(data.train, task.normalisation)
-    descend(layout, parameters, train, Descent(epochs=epochs), generator, stage="train", progress=progress)
+    descend(layout, parameters, train, how, generator, stage="train", progress=progress)
     validation = Samples.of(data.validation, task.normalisation)
     return TrainedReference(
         state=layout.unpack(parameters),
