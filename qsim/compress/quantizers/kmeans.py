@@ -21,42 +21,37 @@ from qsim.formats.layer import MAX_CODEBOOK, ScalarCoded
 class KMeans:
     """``entries`` centroids a layer, found by Lloyd's iteration from ``start``.
 
-    ``layer_entries``, if given, has one number a layer in place of ``entries``. With ``zero``, one centroid is held at exactly zero;
-    machines whose table keeps a slot for zero can then use all their codes without pruning.
+    With ``zero``, one of them is held at exactly zero; machines whose table keeps a slot for zero can then use all
+    their codes without pruning.
     """
 
     entries: int
     start: Start = Start.LINEAR
     iterations: int = 100
     zero: bool = False
-    layer_entries: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         least = 2 if self.zero else 1
-        for path, entries in (("entries", self.entries), *((f"layer_entries[{k}]", found) for k, found in enumerate(self.layer_entries))):
-            if not least <= entries <= MAX_CODEBOOK:
-                raise RecipeError(path=f"quantise.{path}", rule=f"{least} to {MAX_CODEBOOK}", value=entries)
+        if not least <= self.entries <= MAX_CODEBOOK:
+            raise RecipeError(path="quantise.entries", rule=f"{least} to {MAX_CODEBOOK}", value=self.entries)
         if self.iterations < 0:
             raise RecipeError(path="quantise.iterations", rule="at least 0", value=self.iterations)
 
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Cluster the kept weights of each layer on its own."""
-        layers, count = [], len(given.layout.names)
-        if self.layer_entries and len(self.layer_entries) != count:
-            raise RecipeError(path="quantise.layer_entries", rule=f"{count} numbers, one a layer", value=len(self.layer_entries))
+        layers = []
         for place, weight in enumerate(given.layout.weights(given.parameters)):
             kept = given.kept(place)
-            entries = self.layer_entries[place] if self.layer_entries else self.entries
-            centroids = self.cluster(weight.numpy()[kept], entries, given.random)
+            centroids = self.cluster(weight.numpy()[kept], given.random)
             layers.append(CodebookWeights(weight.numpy(), kept, centroids, None if given.masks is None else kept))
-            given.progress("quantise", place + 1, count)
+            given.progress("quantise", place + 1, len(given.layout.names))
         biases = torch.cat(given.layout.biases(given.parameters)).clone()
         return Quantised(tuple(layers), biases)
 
-    def cluster(self, weights: FloatArray, entries: int, random: np.random.Generator) -> FloatArray:
+    def cluster(self, weights: FloatArray, random: np.random.Generator) -> FloatArray:
         """Return the centroids of ``weights`` in ascending order; at most ``entries``."""
         histogram = Histogram.of(weights)
-        free = entries - int(self.zero)
+        free = self.entries - int(self.zero)
         centroids = lloyd(histogram, start_centroids(histogram, free, self.start, random), self.iterations)
         return np.sort(np.append(centroids, 0.0)) if self.zero else centroids
 
