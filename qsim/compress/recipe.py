@@ -23,7 +23,7 @@ TABLES = ("prune", "quantise", "finetune", "fixed_point", "encode")
 FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
 NAMES = (
-    "deep-compression", "smallest", "eie", "codebook", "pvq", "dense-16b",
+    "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}

@@ -1,4 +1,4 @@
-"""Question: does every quantiser of the table keep the contract: exact, repeatable, better with more bits, run by a machine, no nonsense in?"""
+"""Question: does every quantiser of the table keep the contract: exact, repeatable, better with more bits, run by a machine?"""
 
 from dataclasses import replace
 from functools import cache
