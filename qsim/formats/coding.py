@@ -2,7 +2,8 @@
 
 A matrix of symbols is stored in one of four layouts: every cell (row by row), only the occupied cells as relative-index
 entries (:mod:`qsim.formats.sparse`) over the cells taken row by row or column by column as one long sequence, or every cell coded by
-context (:mod:`qsim.formats.context`) where the options allow it. The encoder takes the layout and index width with the fewest bits. A ``hole`` symbol stands for an empty cell and for a filler entry.
+context (:mod:`qsim.formats.context`) where the options allow it. The encoder takes the layout and index width with the fewest bits.
+A ``hole`` symbol stands for an empty cell and for a filler entry.
 """
 
 import math

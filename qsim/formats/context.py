@@ -5,7 +5,7 @@ decision at a node of the symbols' binary tree. A decision's chance is mixed fro
 been decoded before it: how many weights its row and its column have kept so far, which of its neighbours in the picture (the columns of a
 first layer are pixels) and in the two rows above, and earlier symbols of the row, the column and the neighbours. In short, with ``st(p) =
 ln(p / (1 - p))``: the coded chance is ``1 / (1 + exp(-sum_i w_i st(p_i)))``; then each slot moves towards the decision by ``1 / (n + 1.6)``
-of the way, n how often it was used, and each weight by the gradient of the code length. That is logistic mixing as in Mahoney's lpaq (2007);
+of the way, n how often it was used, and each weight by the gradient of the code length. It is logistic mixing as in Mahoney's lpaq (2007);
 the arithmetic coder is his too. All of it is integers (:mod:`qsim.formats.context_kernel`), so that any machine decodes the same.
 
 A hardware decoder for it needs, for each decision: eight reads and writes of a slot (16-bit chance, 10-bit count), 16 multiplications of 16
