@@ -86,12 +86,7 @@ def _window_rules(p: ArrayParameters, job: ArrayJob) -> Iterator[tuple[str, bool
         yield "activations", rows <= p.activation_rows, f"of at most {p.activation_rows} rows of {p.row_width}", rows
         for name in ("height", "width", "kernel", "stride", "dilation", "padding", "output"):
             values = np.atleast_1d(getattr(window, name))
-            yield (
-                f"window.{name}",
-                bool(np.all(values < 1 << (COORDINATE_BITS - 2))),
-                f"below {1 << (COORDINATE_BITS - 2)}",
-                values.tolist(),
-            )
+            yield f"window.{name}", bool(np.all(values < most)), f"below {most}", values.tolist()
 
 
 def _entry_rules(p: ArrayParameters, job: ArrayJob) -> Iterator[tuple[str, bool, str, object]]:
