@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.compress.clusters import Histogram, Start, assign, lloyd, start_centroids
-from qsim.compress.masks import BoolArray, kept_count, largest
+from qsim.compress.masks import BoolArray, kept_count
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, best_fraction
 from qsim.formats.layer import Dense, Form, Pyramid, ScalarCoded
 from qsim.formats.pvq import best_scales, nearest_points
 
 WEIGHT_BITS = 16
+PART = 1 << 22  # weights handled at a time
 Weights = npt.NDArray[np.float32]
 
 
@@ -59,12 +60,35 @@ class PostTraining:
 
 
 def kept(weights: Weights, density: float) -> BoolArray:
-    """Return the mask of the largest magnitudes; zeros are never kept."""
+    """Return the mask of the largest magnitudes, of equal ones the first; zeros are never kept."""
     nonzero: BoolArray = weights != 0
     count = kept_count(weights.size, density)
     if count >= np.count_nonzero(nonzero):
         return nonzero
-    return largest(np.abs(weights).reshape(-1), count).reshape(weights.shape)
+    flat = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1)
+    threshold, ties = _threshold(flat, count)
+    mask = (flat > threshold) | (flat < -threshold)
+    mask[np.flatnonzero(np.abs(flat) == threshold)[:ties] if ties else []] = True
+    return mask.reshape(weights.shape)
+
+
+def _threshold(flat: Weights, count: int) -> tuple[np.float32, int]:
+    """Return the ``count``-th largest magnitude, and how many weights of exactly that magnitude are among them.
+
+    A positive float orders as its bits do: counting the upper 16 bits, part after part, leaves few candidates, without a sorted copy.
+    """
+    parts = [slice(start, start + PART) for start in range(0, flat.size, PART)]
+    upper = sum(np.bincount((np.abs(flat[part]).view(np.uint32) >> 16).astype(np.int64), minlength=1 << 15) for part in parts)
+    above = np.cumsum(upper[::-1])[::-1]  # weights of this bin or a larger one
+    chosen = int(np.flatnonzero(above >= count)[-1])
+    inside = np.concatenate([_within(np.abs(flat[part]), chosen) for part in parts])
+    left = count - int(above[chosen] - upper[chosen])
+    threshold = np.partition(inside, inside.size - left)[inside.size - left]
+    return threshold, left - int(np.count_nonzero(inside > threshold))
+
+
+def _within(magnitudes: Weights, upper: int) -> Weights:
+    return magnitudes[magnitudes.view(np.uint32) >> 16 == upper]
 
 
 def _fixed(weights: Weights, mask: BoolArray, bits: int) -> tuple[Dense, Weights]:
