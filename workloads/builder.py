@@ -75,7 +75,17 @@ class Builder:
         return int(self.draft.values[tensor].shape[1])
 
     def conv(
-        self, name: str, x: str, out: int, kernel: int, *, stride: int = 1, pad: int = 0, groups: int = 1, bias: bool = True, norm: bool = False
+        self,
+        name: str,
+        x: str,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        pad: int = 0,
+        groups: int = 1,
+        bias: bool = True,
+        norm: bool = False,
     ) -> str:
         """A convolution; with ``norm`` its bias is what a folded batch normalisation leaves."""
         own = self.channels(x) // groups

@@ -30,7 +30,7 @@ VERBS: dict[str, str] = {
     "rtl": "Write a machine as Verilog, with memory images, registers, C header and test bench.",
     "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
-    "list": "List machines, technologies, recipes, workloads, quantizers.",
+    "list": "List machines, technologies, recipes, workloads, networks, quantizers.",
 }
 
 
