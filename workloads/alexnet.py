@@ -29,8 +29,7 @@ def _normalised(b: Builder, name: str, x: str) -> str:
 
 WORKLOAD = NetworkWorkload(
     name="alexnet",
-    citation="A. Krizhevsky, I. Sutskever, G. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012; as Caffe's "
-    "bvlc_alexnet",
+    citation="A. Krizhevsky, I. Sutskever, G. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012",
     build=build,
     parameters=60_965_224,
     parameters_source="Caffe bvlc_alexnet; 61 M in Deep Compression, Table 4",

@@ -1,7 +1,7 @@
 """Float networks written layer by layer, with seeded synthetic weights: for sizes, speed and cost of networks whose weights are not here.
 
-Weights are normal with standard deviation ``sqrt(2 / inputs of an output)`` (He et al., ICCV 2015), biases 0. Batch normalisation is folded:
-a convolution has a bias in its place, and :attr:`Builder.folded` counts the parameters that this leaves out.
+Weights are normal with standard deviation ``sqrt(2 / inputs of an output)`` (He et al., ICCV 2015), biases 0. Batch normalisation is
+folded: a convolution has a bias in its place, and :attr:`Builder.folded` counts the parameters that this leaves out.
 """
 
 import math

@@ -28,7 +28,7 @@ WORKLOAD = NetworkWorkload(
     citation="F. Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model size, arXiv:1602.07360, Table 1",
     build=build,
     parameters=1_248_424,
-    parameters_source="torchvision squeezenet1_0; 1,248,424 in Table 1 of the paper",
+    parameters_source="torchvision squeezenet1_0",
     density=0.33,
-    density_source="arXiv:1602.07360, Table 1: 421,098 of 1,248,424 parameters after pruning; here 33 % of every layer",
+    density_source="chosen here: 33 % everywhere; no published per-layer densities",
 )
