@@ -18,7 +18,7 @@ from qsim.encode.interleave import interleave, local_rows
 from qsim.errors import MissingExtra, UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.graph import Activation
+from qsim.model.graph import Activation, FullyConnected, MaxPool, Node
 from qsim.progress import Progress, silent
 from qsim.sim import event, fast
 from qsim.sim.lower import LoweredLayer, lower
@@ -63,9 +63,10 @@ class Check:
 def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) -> ArrayJob:
     """Return the integers that the RTL is loaded with: ``inputs`` [n, inputs of the layer].
 
-    Raises :class:`UnsupportedProgram` for a form that the machine's PE does not run.
+    Raises :class:`UnsupportedProgram` for a form that the machine's PE does not run, and for a convolution.
     """
     array, node, form = machine.array, layer.node, layer.form
+    check_in_rtl(node)
     PE_VARIANTS[array.kind].work(form, machine, node.name)  # refuses what does not fit
     match array.kind:
         case PEKind.DENSE:
@@ -92,6 +93,13 @@ def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) ->
         accumulator_bits=node.accumulator_format.width,
         output_bits=node.output_format.width,
     )
+
+
+def check_in_rtl(*nodes: Node) -> None:
+    """Raise :class:`UnsupportedProgram` unless all ``nodes`` are fully connected: the RTL has no addresses of windows."""
+    for node in nodes:
+        if not isinstance(node, FullyConnected):
+            raise UnsupportedProgram(path=node.name, rule="a fully connected layer to run in RTL", value=type(node).__name__)
 
 
 def every_weight(weights: IntArray, pes: int) -> dict[str, IntArray]:
@@ -179,9 +187,10 @@ def _differences(records: list[IntArray]) -> int:
 
 
 def torch_outputs(model: CompressedModel, inputs: IntArray) -> list[IntArray] | None:
-    """Return the outputs of every layer by the PyTorch reference, None where torch is not installed."""
+    """Return the outputs of every layer with weights by the PyTorch reference, None where torch is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None
     from qsim.compress.reference import TorchReference
 
-    return [values.numpy() for values in TorchReference(model).activations(inputs)[1:]]
+    outputs = TorchReference(model).activations(inputs)[1:]
+    return [values.numpy() for node, values in zip(model.graph.nodes, outputs, strict=True) if not isinstance(node, MaxPool)]

@@ -66,7 +66,9 @@ def read_file(path: str | Path) -> OnnxFile:
     found = OnnxFile(place, proto)
     if found.operator_set < OLDEST_OPERATOR_SET:
         raise FileFormatError(path=f"{place} operator set", rule=f"at least {OLDEST_OPERATOR_SET}", value=found.operator_set)
-    return OnnxFile(place, onnx.inliner.inline_local_functions(proto)) if proto.functions else found
+    if not proto.functions:
+        return found
+    return OnnxFile(place, importlib.import_module("onnx.inliner").inline_local_functions(proto))
 
 
 def _first_line(error: Exception) -> str:

@@ -135,7 +135,10 @@ class _Importer:
         branch = attributes["then_branch" if bool(value.reshape(())) else "else_branch"]
         inner = dict(scope)
         self._graph(branch, inner)
-        scope.update({name: inner[result.name] for name, result in zip(item.output, branch.output, strict=True) if name})
+        for name, result in zip(item.output, branch.output, strict=True):
+            if name:
+                scope[name] = self.draft.fresh_tensor(name)
+                self.draft.aliases[scope[name]] = inner[result.name]
         return None
 
     def _attribute(self, attribute: Any) -> Any:

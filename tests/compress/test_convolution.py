@@ -54,7 +54,7 @@ SMALL = replace(
 TABLES = {
     "sparse": """
         prune = {method = "gradual", density = 0.3, epochs = 1}
-        quantise = {method = "kmeans", entries = 15, layer_entries = [31, 15, 15]}
+        quantise = {method = "kmeans", entries = 15}
         finetune = {epochs = 1}""",
     "pvq": 'quantise = {method = "pvq", pulses = [2, 2, 1], epochs = 1, interval = 10, learning_rate = 0.001}',
     "dense": 'quantise = {method = "fixed"}',

@@ -41,7 +41,17 @@ def _target(call: Call) -> tuple[list[int], list[np.float32]]:
     return sizes, scales
 
 
+def _settings(call: Call) -> tuple[str, str, str]:
+    """Return mode, transform and rounding. Raises :class:`FieldError` for those that are not supported."""
+    call.refuse("antialias", 0)
+    call.refuse("exclude_outside", 0)
+    mode = call.text("mode", "nearest", ("nearest", "linear"))
+    transform = call.text("coordinate_transformation_mode", "half_pixel", TRANSFORMS)
+    return mode, transform, call.text("nearest_mode", "round_prefer_floor", tuple(NEAREST))
+
+
 def _shape(call: Call) -> tuple[Array]:
+    _settings(call)
     return (placeholder(_target(call)[0], call.array(0).dtype),)
 
 
@@ -63,18 +73,14 @@ def _coordinates(transform: str, before: int, after: int, scale: np.float32) -> 
 
 
 def _resize(call: Call) -> tuple[Array]:
-    call.refuse("antialias", 0)
-    call.refuse("exclude_outside", 0)
-    mode = call.text("mode", "nearest", ("nearest", "linear"))
-    transform = call.text("coordinate_transformation_mode", "half_pixel", TRANSFORMS)
-    rounding = NEAREST[call.text("nearest_mode", "round_prefer_floor", tuple(NEAREST))]
+    mode, transform, rounding = _settings(call)
     x = call.array(0)
     sizes, scales = _target(call)
     for axis, (after, scale) in enumerate(zip(sizes, scales, strict=True)):
         if after == x.shape[axis] and scale == 1:
             continue
         places = _coordinates(transform, x.shape[axis], after, scale)
-        x = _interpolated(x, axis, places) if mode == "linear" else _nearest(x, axis, rounding(places))
+        x = _interpolated(x, axis, places) if mode == "linear" else _nearest(x, axis, NEAREST[rounding](places))
     return (x,)
 
 

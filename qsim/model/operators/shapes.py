@@ -6,7 +6,7 @@ import numpy as np
 
 from qsim.errors import FieldError
 from qsim.model.network import Array
-from qsim.model.operators.kind import Call, OperatorKind, axis_of, placeholder, same_as_first
+from qsim.model.operators.kind import Call, OperatorKind, axis_of, placeholder
 
 
 def _identity(call: Call) -> tuple[Array]:
@@ -152,8 +152,12 @@ def _gather_nd(call: Call) -> tuple[Array]:
     return (call.array(0)[tuple(np.moveaxis(indices, -1, 0))],)
 
 
-def _scatter_nd(call: Call) -> tuple[Array]:
+def _scatter_nd_shape(call: Call) -> tuple[Array]:
     call.refuse("reduction", "none")
+    return (placeholder(call.array(0).shape, call.array(0).dtype),)
+
+
+def _scatter_nd(call: Call) -> tuple[Array]:
     out, indices = call.array(0).copy(), call.array(1)
     out[tuple(np.moveaxis(indices, -1, 0))] = call.array(2)
     return (out,)
@@ -188,6 +192,10 @@ def _range(call: Call) -> tuple[Array]:
 
 def _blocks(call: Call) -> tuple[int, ...]:
     return (*call.array(0).shape, call.integer("blocksize"))
+
+
+def _non_zero(call: Call) -> tuple[Array]:
+    return (np.array(np.nonzero(call.array(0)), dtype=np.int64),)
 
 
 def _depth_to_space(call: Call) -> tuple[Array]:
@@ -237,10 +245,11 @@ SHAPES = {
     "Gather": OperatorKind(_gather, _gather_shape),
     "GatherElements": OperatorKind(_gather_elements),
     "GatherND": OperatorKind(_gather_nd),
-    "ScatterND": OperatorKind(_scatter_nd, same_as_first),
+    "ScatterND": OperatorKind(_scatter_nd, _scatter_nd_shape),
     "Pad": OperatorKind(_pad, static=(1, 3)),
     "ConstantOfShape": OperatorKind(_constant_of_shape, static=(0,)),
     "Range": OperatorKind(_range, static=(0, 1, 2)),
+    "NonZero": OperatorKind(_non_zero, static=(0,)),
     "DepthToSpace": OperatorKind(_depth_to_space),
     "SpaceToDepth": OperatorKind(_space_to_depth),
     "Trilu": OperatorKind(_triangle, static=(1,)),
