@@ -135,7 +135,7 @@ def find_items(
 
 def map_of(values: npt.NDArray[Any], row_width: int) -> ActivationMap:
     """Return what the scan finds in ``values`` [places, channels], with one more place behind them that is all zeros."""
-    values = np.ascontiguousarray(values)
+    values = np.ascontiguousarray(values != 0).view(np.uint8)  # one type for one compiled kernel
     places, channels = values.shape
     rows = -(-channels // row_width)
     first = np.zeros(places + 2, dtype=np.int64)
