@@ -206,7 +206,8 @@ def counters_of_rtl(counters: Mapping[str, IntArray], layer: LoweredLayer) -> di
     entries, fillers, additions = (int(counters[name]) for name in ("entries", "fillers", "additions"))
     work = Totals(columns=int(counters["items"]), entries=entries, fillers=fillers, additions=additions)
     node = layer.layer.node
-    totals = LayerTotals(rows=node.outputs, cols=node.inputs, work=work, weight_rows=int(counters["weight_reads"]))
+    scanned = -(-node.inputs // layer.machine.scan.row_width)
+    totals = LayerTotals(results=node.outputs, work=work, weight_rows=int(counters["weight_reads"]), scan_reads=scanned)
     return found | {COUNTS: layer_counts(totals, layer.machine)}
 
 

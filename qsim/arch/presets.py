@@ -212,6 +212,16 @@ def _pvq_rtl(pes: int) -> Architecture:
     )
 
 
+SPARSE_RTL_16 = _variant(
+    _rtl(16),
+    "sparse-rtl-16",
+    "16 sparse PEs, sized for an FPGA",
+    "sized for LeNet-300-100; 95 MHz and 40 nm: a Lattice ECP5",
+    clock_hz=95e6,
+    # Registers in front of the queues: an item need not cross the chip within a cycle.
+    array__queue__forward_latency=2,
+    array__queue__return_latency=2,
+)
 SPARSE_UP5K = _variant(
     _rtl(2),
     "sparse-up5k",
@@ -241,7 +251,7 @@ MACHINES: dict[str, Architecture] = {
         _rtl(2),
         _rtl(4),
         _rtl(8),
-        _rtl(16),
+        SPARSE_RTL_16,
         _sparse_6b_rtl(8),
         *(of_kind(pes) for pes in (4, 8) for of_kind in (_dense_rtl, _codebook_rtl, _pvq_rtl)),
         SPARSE_UP5K,

@@ -1,4 +1,4 @@
-"""Pruning: set most weights to zero and train the rest to make up for it. Two methods, one table.
+"""Pruning: set most weights to zero and train the rest to make up for it. One table.
 
 ``iterative`` (Han et al., Learning both weights and connections, NIPS 2015; the first stage of Deep Compression): in
 each of several rounds, every layer drops its smallest weights for good, then the survivors are retrained. The density
@@ -28,6 +28,11 @@ from qsim.progress import Progress, silent
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoPruning:
     """Keep every weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepZeros:
+    """Take the zeros of the given weights as pruned: for a network that was pruned before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +105,10 @@ def _descent(how: IterativePruning | GradualPruning) -> Descent:
     )  # fmt: skip
 
 
-Pruning = NoPruning | IterativePruning | GradualPruning
-PRUNERS: dict[str, type[NoPruning] | type[IterativePruning] | type[GradualPruning]] = {
+Pruning = NoPruning | KeepZeros | IterativePruning | GradualPruning
+PRUNERS: dict[str, type[NoPruning] | type[KeepZeros] | type[IterativePruning] | type[GradualPruning]] = {
     "none": NoPruning,
+    "zeros": KeepZeros,
     "iterative": IterativePruning,
     "gradual": GradualPruning,
 }
@@ -123,6 +129,8 @@ def prune(
     match how:
         case NoPruning():
             return Pruned(parameters.clone(), None)
+        case KeepZeros():
+            return Pruned(parameters.clone(), tuple(weight.numpy() != 0 for weight in layout.weights(parameters)))
         case IterativePruning():
             return _iterative(how, layout, parameters.clone(), samples, generator, progress)
         case GradualPruning():

@@ -23,8 +23,9 @@ TABLES = ("prune", "quantise", "finetune", "fixed_point", "encode")
 FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
 NAMES = (
-    "deep-compression", "smallest", "eie", "codebook", "pvq", "dense-16b",
+    "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
     "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-one-percent",
+    "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 

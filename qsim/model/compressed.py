@@ -191,7 +191,8 @@ class CompressedModel:
             index_bits=numbers.integer("index_bits", 0, 16) or None,
             huffman=bool(numbers.integer("huffman", 0, 1)),
             max_code_length=numbers.integer("max_code_length", 1, 15),
-            by_column=bool(numbers.left and numbers.integer("by_column", 1, 1)),
+            by_column=bool(numbers.left and numbers.integer("by_column", 1 if numbers.left == 1 else 0, 1)),
+            context=bool(numbers.left and numbers.integer("context", 1, 1)),
         )
         numbers.end()
         headers = metadata.fields("layers")
@@ -209,8 +210,9 @@ class CompressedModel:
 
 
 def _option_numbers(options: EncodeOptions) -> list[int]:
-    """Return the encoder options as they are stored; ``by_column`` only where it is set."""
-    return [options.index_bits or 0, int(options.huffman), options.max_code_length, *[1] * options.by_column]
+    """Return the encoder options as they are stored; ``by_column`` and ``context`` only up to the last that is set."""
+    rest = [int(options.by_column), 1] if options.context else [1] * options.by_column
+    return [options.index_bits or 0, int(options.huffman), options.max_code_length, *rest]
 
 
 def most_weights(file_bytes: int) -> int:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from qsim.compress.clusters import assign
 from qsim.compress.finetune import FineTuning, effective, finetune
 from qsim.compress.network import Backpropagation, Layout, Samples, error_count, forward
-from qsim.compress.quantizers.kmeans import CodebookWeights
 from qsim.compress.quantizers.pvq import PyramidWeights
+from qsim.compress.quantizers.scalar import CodebookWeights
 from qsim.compress.shared import Quantised
 from qsim.compress.train import Descent, descend, initial_parameters, random_shift, training_arithmetic
 from qsim.errors import RecipeError
@@ -48,7 +49,7 @@ def test_gradient_is_autograds() -> None:
 def test_gradient_of_a_centroid_is_the_sum_over_its_members(mask: np.ndarray | None) -> None:
     weights = np.random.default_rng(1).normal(size=(7, 12)).astype(np.float32)
     kept = np.ones((7, 12), dtype=bool) if mask is None else mask
-    shared = CodebookWeights(weights, kept, np.array([-1.0, 0.0, 0.25, 1.5]), mask)
+    shared = CodebookWeights(assign(weights[kept], np.array([-1.0, 0.0, 0.25, 1.5])), kept, np.array([-1.0, 0.0, 0.25, 1.5]), mask)
     upstream = torch.from_numpy(np.random.default_rng(2).normal(size=(7, 12)).astype(np.float32))
     centroids = shared.trainable.clone().requires_grad_()
     nearest = np.abs(weights[..., None] - np.array([-1.0, 0.0, 0.25, 1.5])).argmin(axis=-1)
@@ -162,7 +163,11 @@ def test_finetuning_never_ends_worse_than_it_began_and_moves_only_what_is_shared
     layers = []
     for shape in LAYOUT.shapes:
         weights = random.normal(size=shape).astype(np.float32)
-        layers.append(CodebookWeights(weights, np.ones(shape, dtype=bool), np.array([-1.0, 0.0, 1.0]), None))
+        layers.append(
+            CodebookWeights(
+                assign(weights.reshape(-1), np.array([-1.0, 0.0, 1.0])), np.ones(shape, dtype=bool), np.array([-1.0, 0.0, 1.0]), None
+            )
+        )
     quantised = Quantised(tuple(layers), torch.zeros(15))
     before = error_count(LAYOUT, effective(LAYOUT, quantised), samples)
     codes = [layer.weights().unique(return_inverse=True)[1].clone() for layer in layers]
