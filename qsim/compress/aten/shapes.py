@@ -61,6 +61,13 @@ def _slice(low: Lowering, given: Arguments) -> str:
     return cut(low, given["self"], low.axis(given["self"], given["dim"]), start, end, given["step"])
 
 
+def _flip(low: Lowering, given: Arguments) -> str:
+    x = given["self"]
+    for axis in given["dims"]:
+        x = cut(low, x, low.axis(x, axis), -1, -EVERYTHING, -1)
+    return str(x)
+
+
 def _narrow(low: Lowering, given: Arguments) -> str:
     return cut(low, given["self"], low.axis(given["self"], given["dim"]), given["start"], given["start"] + given["length"])
 
@@ -196,7 +203,7 @@ def _range(low: Lowering, given: Arguments) -> str:
 SHAPES: dict[str, Translation] = {
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_copy"), _reshaped),
     "permute": _permute, "transpose": _transpose, "t": _permute, "numpy_T": _permute, "expand": _expand, "expand_as": _expand,
-    "broadcast_to": _expand, "repeat": _repeat, "cat": _cat, "concat": _cat, "stack": _stack, "slice": _slice, "narrow": _narrow,
+    "broadcast_to": _expand, "repeat": _repeat, "cat": _cat, "concat": _cat, "stack": _stack, "slice": _slice, "narrow": _narrow, "flip": _flip,
     "select": _select, "split": _split, "split_with_sizes": _split, "chunk": _split, "unbind": _unbind, "gather": _gather,
     "index_select": _index_select, "index": _index, "embedding": _embedding, "pad": _pad, "constant_pad_nd": _pad,
     "reflection_pad1d": _reflection_pad("reflect"), "reflection_pad2d": _reflection_pad("reflect"),
