@@ -28,7 +28,9 @@ COLUMNS = ("layer", "kind", "input", "output", "matrix", "kernel", "weights", "m
 @click.option("--check/--no-check", default=True, show_default=True, help="Compare with ONNX Runtime, or PyTorch, on random input.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random input.")
 @json_option
-def command(file: Path, dims: tuple[str, ...], fixed: tuple[str, ...], allow_unsupported: bool, check: bool, seed: int, as_json: bool) -> None:
+def command(
+    file: Path, dims: tuple[str, ...], fixed: tuple[str, ...], allow_unsupported: bool, check: bool, seed: int, as_json: bool
+) -> None:
     """Read FILE (.onnx, or .pt2 of torch.export), compare it with ONNX Runtime or PyTorch, and list its layers.
 
     torch unpickles parts of a .pt2 file: read only those from a source that you trust.
@@ -41,7 +43,9 @@ def command(file: Path, dims: tuple[str, ...], fixed: tuple[str, ...], allow_uns
     from qsim.cli.console import echo_json, progress
 
     with progress() as report:
-        network, agreement = _read(file, _numbers("--dim", dims, int), _numbers("--fix", fixed, float), allow_unsupported, check, seed, report)
+        network, agreement = _read(
+            file, _numbers("--dim", dims, int), _numbers("--fix", fixed, float), allow_unsupported, check, seed, report
+        )
     if as_json:
         echo_json(_facts(network, agreement))
     else:
@@ -71,7 +75,9 @@ def _read(
         from qsim.compress.torch_import import import_pt2
 
         if dims or fixed:
-            raise QsimError(path="--dim and --fix", rule="absent for a .pt2 file, whose sizes are those it was exported with", value=file.name)
+            raise QsimError(
+                path="--dim and --fix", rule="absent for a .pt2 file, whose sizes are those it was exported with", value=file.name
+            )
         imported = import_pt2(file, allow_unsupported=allow_unsupported, check=check, seed=seed, progress=report)
         return imported.network, imported.agreement
     from qsim.model.onnx_import import import_onnx
@@ -122,7 +128,9 @@ def _verdict(agreement: "Agreement | None") -> str:
     if agreement.max_error is None:
         return f"not checked against {agreement.against}: all outputs depend on holes"
     left = f"; not checked, behind holes: {', '.join(agreement.unchecked)}" if agreement.unchecked else ""
-    return f"max error against {agreement.against}: {agreement.max_error:.2g} of the output's size (random input, seed {agreement.seed}){left}"
+    return (
+        f"max error against {agreement.against}: {agreement.max_error:.2g} of the output's size (random input, seed {agreement.seed}){left}"
+    )
 
 
 def _cells(layer: "MatrixLayer") -> tuple[str, ...]:

@@ -232,7 +232,7 @@ class _Program:
         """Append an operator that cannot be translated; PyTorch knows the shapes that it gives."""
         results = node.meta.get("val")
         many = isinstance(results, list | tuple)
-        found = [result for result in (results if many else [results])]  # noqa: C416  # a copy that may be extended
+        found = [result for result in (results if many else [results])]  # a copy that may be extended
         names = tuple(self._draft.fresh_tensor(f"{node.name}.{place}" if place else node.name) for place in range(len(found)))
         hints = dict(self._draft.hints)
         for name, result in zip(names, found, strict=True):

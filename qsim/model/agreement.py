@@ -91,7 +91,9 @@ def compare(
     errors = tuple(output_error(name, ours[name], theirs[name]) for name in checked)
     wrong = [f"{found.output!r} by {found.error:.2g}" for found in errors if not found.error <= tolerance]
     if wrong:
-        raise FileFormatError(f"{network.source}: outputs differ from {against} by more than {tolerance:g} of their size: {', '.join(wrong)}")
+        raise FileFormatError(
+            f"{network.source}: outputs differ from {against} by more than {tolerance:g} of their size: {', '.join(wrong)}"
+        )
     return Agreement(against=against, seed=seed, outputs=errors, unchecked=unchecked)
 
 

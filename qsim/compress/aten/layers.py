@@ -59,7 +59,7 @@ def _convolution(low: Lowering, given: Arguments) -> str:
     if padding == "same":
         return low.emit("Conv", *inputs, strides=strides, dilations=dilations, auto_pad="SAME_UPPER", group=given["groups"])
     pads = (0,) * axes if padding == "valid" else _numbers(padding, axes)
-    if given.get("transposed") or "output_padding" in given and "transposed" not in given:
+    if given.get("transposed") or ("output_padding" in given and "transposed" not in given):
         extra = _numbers(given["output_padding"], axes)
         kind, more = "ConvTranspose", {"output_padding": extra}
     else:
