@@ -1,6 +1,6 @@
 """How fast an ONNX file is read, in how much memory, and how fast the float reference runs.
 
-The files are made here: fully connected layers with random weights for 100 MB, and VGG-16 (138,357,544 parameters, 553 MB) with random weights.
+The files are made here, with random weights: 100 MB of fully connected layers, and VGG-16 (138,357,544 parameters, 553 MB).
 Time and peak memory are those of a process of its own, the memory less what it takes before it reads (Linux only).
 """
 

@@ -72,7 +72,7 @@ class Functions(nn.Module):
         y = functional.leaky_relu(y, 0.1) + functional.silu(y) * functional.mish(y) - functional.elu(y)
         y = y + functional.hardswish(y) + functional.hardsigmoid(y) + functional.hardtanh(y) + functional.softplus(y) + functional.relu6(y)
         y = torch.where(y > 1, y, y.clamp(min=-1)) + torch.maximum(y, -y).sqrt() + (1 - y) ** 2 + (y.abs() + 1).rsqrt()
-        y = torch.stack([part * 2 for part in y.split([1, 2], 1)][:1] + [y[:, 2:]], 0).mean(0)
+        y = torch.stack([y.split([1, 2], 1)[0] * 2, y[:, 2:]], 0).mean(0)
         y = y.masked_fill(y < 0, 0.25) / y.square().sum(-1, keepdim=True).add(1)
         return torch.cat([y.amax(2), y.var(2, unbiased=False), y.std(2), y.select(2, 0), y.flip(2).cumsum(2).narrow(2, 0, 1).squeeze(2)], 1)
 
