@@ -25,6 +25,7 @@ FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 NAMES = (
     "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
+    "affine", "vq", "pq", "rvq",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 
