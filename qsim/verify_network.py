@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qsim.actions import Action
 from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job, check_chain
 from qsim.errors import FieldError, MissingExtra
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
@@ -23,7 +24,7 @@ from qsim.sim.pe.work import Totals
 from qsim.sim.program import Program
 from qsim.sim.semantics import infer
 from qsim.sim.simulated import Simulated
-from qsim.verify import array_job, check_in_rtl, torch_outputs
+from qsim.verify import torch_outputs
 from rtl.counters import OF_PES, TOTALS
 from rtl.network import run_network
 
@@ -107,7 +108,7 @@ def verify_network(
         raise MissingExtra("rtl", "running the RTL")
     if not len(inputs):
         raise FieldError(path="inputs", rule="at least one", value=0)
-    check_in_rtl(*model.graph.nodes)
+    check_chain(*model.graph.nodes)
     lowered = [lower(layer, machine) for layer in model.layers]
     simulators = _Simulators()
     total: NetworkCheck | None = None

@@ -46,6 +46,7 @@ class IterativePruning:
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         for place, density in enumerate(self.densities):
@@ -76,6 +77,7 @@ class GradualPruning:
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         _check_density("prune.density", self.density)
@@ -97,7 +99,10 @@ class GradualPruning:
 
 
 def _descent(how: IterativePruning | GradualPruning) -> Descent:
-    return Descent(epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay, shift=how.shift)
+    return Descent(
+        epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay,
+        shift=how.shift, max_norm=how.max_norm,
+    )  # fmt: skip
 
 
 Pruning = NoPruning | KeepZeros | IterativePruning | GradualPruning

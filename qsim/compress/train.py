@@ -27,7 +27,10 @@ DIVERGED = 1e4  # no weight of a network that learns on normalised inputs comes 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descent:
-    """How to descend: ``learning_rate`` is the peak, ``batch`` samples a step, ``shift`` the most pixels a batch is moved."""
+    """How to descend: ``learning_rate`` is the peak, ``batch`` samples a step, ``shift`` the most pixels a batch is moved.
+
+    A gradient longer than ``max_norm`` is cut to that length (Pascanu et al., ICML 2013); 0: never.
+    """
 
     epochs: int
     batch: int = 128
@@ -35,6 +38,7 @@ class Descent:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -47,6 +51,8 @@ class Descent:
             raise RecipeError(path="momentum", rule="at least 0 and below 1", value=self.momentum)
         if self.weight_decay < 0:
             raise RecipeError(path="weight_decay", rule="at least 0", value=self.weight_decay)
+        if not self.max_norm >= 0:
+            raise RecipeError(path="max_norm", rule="at least 0", value=self.max_norm)
         if not 0 <= self.shift <= MAX_SHIFT:
             raise RecipeError(path="shift", rule=f"0 to {MAX_SHIFT}", value=self.shift)
 
@@ -126,6 +132,8 @@ def descend(
     with training_arithmetic():
         for step, (epoch, chosen) in enumerate(batches(len(samples), how.batch, how.epochs, generator)):
             propagate(transform(step, steps, parameters), chosen, gradient, random_shift(how.shift, generator))
+            if how.max_norm:
+                gradient.mul_(min(1.0, how.max_norm / max(float(gradient.norm()), 1e-12)))
             gradient.add_(parameters, alpha=how.weight_decay)
             torch.add(gradient, velocity, alpha=how.momentum, out=velocity)
             parameters.add_(velocity, alpha=-how.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps)))

@@ -12,6 +12,7 @@ from qsim.errors import FieldError, FileFormatError, UnsupportedProgram
 from qsim.model.network import Array, Hole, Network, Operator, TensorType
 from qsim.model.operators import OPERATORS
 from qsim.model.operators.kind import Call, placeholder
+from qsim.model.operators.recurrent import RECURRENT
 
 SHAPE_QUESTIONS = ("Shape", "Size")
 NAMED_HOLES = 5
@@ -161,6 +162,15 @@ class Draft:
         self.values.update({new: self.values[old] for old, new in names.items() if old in self.values})
         return tuple(names.get(found, found) for found in map(self.resolve, outputs))
 
+    def _zero_states(self, operators: Sequence[Operator]) -> set[str]:
+        """Return the constants that are only zero initial states of recurrent layers: exporters write them beside the weights."""
+        states = {tensor for operator in operators if operator.kind in RECURRENT for tensor in operator.inputs[5:7]}
+        others = {
+            tensor for operator in operators for place, tensor in enumerate(operator.inputs)
+            if operator.kind not in RECURRENT or place not in (5, 6)
+        }  # fmt: skip
+        return {name for name in states - others if name in self.constants and not self.constants[name].any()}
+
     def finish(self, outputs: Sequence[str], *, allow_unsupported: bool) -> Network:
         """Return the network: what no output depends on is dropped.
 
@@ -184,7 +194,7 @@ class Draft:
             tensors={name: TensorType(self.values[name].shape, self.values[name].dtype) for name in made if name in self.values},
             source=self.source,
             holes=holes,
-            weights=frozenset(self.weights & read & set(self.constants)),
+            weights=frozenset((self.weights & read & set(self.constants)) - self._zero_states(operators)),
         )
 
 

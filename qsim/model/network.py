@@ -133,9 +133,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of weights: the elements of all floating-point weights that are no scalars. Memory that two constants share counts once."""
+        """Number of weights: the elements of all floating-point weights that are no scalars; memory that two share counts once."""
         found = [self.constants[name] for name in self.weights]
-        shared = {
-            (value.__array_interface__["data"][0], value.size): value.size for value in found if value.ndim and value.dtype.kind == "f"
-        }
-        return sum(shared.values())
+        floats = [value for value in found if value.ndim and value.dtype.kind == "f"]
+        return sum({(value.__array_interface__["data"][0], value.size): value.size for value in floats}.values())

@@ -153,7 +153,7 @@ def lower_convolution(
     whole = geometry.groups > 1 and machine.array.kind is PEKind.SPARSE
     channels = geometry.channels if whole else geometry.group_channels
     columns = Columns.of(geometry.taps, channels, machine.scan.row_width)
-    passes = tuple(_passes(_whole(form, geometry) if whole else form, geometry, whole, columns, bias_bits, machine, name))
+    passes = tuple(_passes(one_matrix(form, geometry) if whole else form, geometry, whole, columns, bias_bits, machine, name))
     lowered = LoweredConvolution(
         name=name,
         geometry=geometry,
@@ -185,7 +185,7 @@ def _passes(
             yield Pass(block=block, group=None if groups == 1 else group, repeats=groups if alike else 1)
 
 
-def _whole(form: Form, geometry: Geometry) -> ScalarCoded:
+def one_matrix(form: Form, geometry: Geometry) -> ScalarCoded:
     """Return the weights of all groups as one block matrix, empty outside the groups."""
     if not isinstance(form, ScalarCoded):
         rule = "ScalarCoded on a sparse PE (choose another machine, or a recipe with a scalar codebook)"
