@@ -106,6 +106,27 @@ def serve_compiled(start: int, address: IntArray, size: IntArray, constants: Int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def stream_compiled(start: int, rows: IntArray, group: int, constants: IntArray, state: IntArray, sums: IntArray) -> int:
+    """Run the output rows of a spilled pass: :func:`qsim.sim.convolution_run.stream`."""
+    time, burst = start, constants[1]
+    for row in range(rows.shape[1]):
+        for way in range(2):
+            address, size = rows[3 * way, row], rows[3 * way + 1, row]
+            begin, end = time, address + size
+            if size > 0:
+                time += 1
+                for place in range(address, end, group):
+                    part = min(group, end - place)
+                    time = compiled_channel_service(time, place, part, constants, state)
+                    sums[way, 2] += (place + part - 1) // burst - place // burst + 1
+                sums[way, 0] += time - begin
+                sums[way, 1] += time - begin - 1
+            if way == 0:
+                time += rows[2, row]
+    return time
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def count_items(values: npt.NDArray[Any], first: IntArray) -> None:
     """Write the running number of non-zero ``values`` [places, channels] into ``first`` [places + 1]."""
     first[0] = 0
