@@ -94,10 +94,11 @@ class Draft:
             self.add_hole(operator, str(error))
         return None
 
-    def add_hole(self, operator: Operator, reason: str, constants: Sequence[str] = ()) -> None:
+    def add_hole(self, operator: Operator, reason: str, constants: Sequence[str] = (), *, behind: bool = False) -> None:
         """Append an operator that cannot be computed; its outputs have the types of the hints, if any."""
         operator = replace(operator, inputs=tuple(tensor for tensor in map(self.resolve, operator.inputs) if self._exists(tensor)))
-        self.holes.append(Hole(operator=operator.name, kind=operator.kind, reason=reason, constants=tuple(constants)))
+        hole = Hole(operator=operator.name, kind=operator.kind, reason=reason, constants=tuple(constants), behind=behind)
+        self.holes.append(hole)
         self._append_untyped(operator)
 
     def _exists(self, tensor: str) -> bool:
@@ -113,7 +114,7 @@ class Draft:
         if all(output in self.hints for output in operator.outputs if output):
             self._append_untyped(operator)
         else:
-            self.add_hole(operator, f"the shape of its input {tensor!r} is unknown behind a hole")
+            self.add_hole(operator, f"the shape of its input {tensor!r} is unknown behind a hole", behind=True)
 
     def _append(self, operator: Operator) -> None:
         kind = OPERATORS[operator.kind]
@@ -225,7 +226,9 @@ def _alive(operators: Sequence[Operator], outputs: Sequence[str]) -> list[Operat
 
 
 def unsupported_text(holes: Sequence[Hole]) -> str:
-    """Return one line that names the operators which cannot be computed."""
-    named = "; ".join(map(str, holes[:NAMED_HOLES]))
-    more = f"; and {len(holes) - NAMED_HOLES} more" if len(holes) > NAMED_HOLES else ""
-    return f"{len(holes)} operator{'s' * (len(holes) > 1)} not supported: {named}{more}"
+    """Return one line that names the operators which cannot be computed; those whose shapes are only hidden are counted."""
+    causes = [hole for hole in holes if not hole.behind]
+    named = "; ".join(map(str, causes[:NAMED_HOLES]))
+    more = f"; and {len(causes) - NAMED_HOLES} more" if len(causes) > NAMED_HOLES else ""
+    hidden = f"; {len(holes) - len(causes)} behind them have unknown shapes" if len(causes) < len(holes) else ""
+    return f"{len(causes)} operator{'s' * (len(causes) > 1)} not supported: {named}{more}{hidden}"
