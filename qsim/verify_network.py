@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qsim.actions import Action
 from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job, check_chain
 from qsim.errors import FieldError, MissingExtra
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
@@ -23,7 +24,7 @@ from qsim.sim.pe.work import Totals
 from qsim.sim.program import Program
 from qsim.sim.semantics import infer
 from qsim.sim.simulated import Simulated
-from qsim.verify import array_job, torch_outputs
+from qsim.verify import torch_outputs
 from rtl.counters import OF_PES, TOTALS
 from rtl.network import run_network
 
@@ -107,6 +108,7 @@ def verify_network(
         raise MissingExtra("rtl", "running the RTL")
     if not len(inputs):
         raise FieldError(path="inputs", rule="at least one", value=0)
+    check_chain(*model.graph.nodes)
     lowered = [lower(layer, machine) for layer in model.layers]
     simulators = _Simulators()
     total: NetworkCheck | None = None
@@ -205,7 +207,8 @@ def counters_of_rtl(counters: Mapping[str, IntArray], layer: LoweredLayer) -> di
     entries, fillers, additions = (int(counters[name]) for name in ("entries", "fillers", "additions"))
     work = Totals(columns=int(counters["items"]), entries=entries, fillers=fillers, additions=additions)
     node = layer.layer.node
-    totals = LayerTotals(rows=node.outputs, cols=node.inputs, work=work, weight_rows=int(counters["weight_reads"]))
+    scanned = -(-node.inputs // layer.machine.scan.row_width)
+    totals = LayerTotals(results=node.outputs, work=work, weight_rows=int(counters["weight_reads"]), scan_reads=scanned)
     return found | {COUNTS: layer_counts(totals, layer.machine)}
 
 

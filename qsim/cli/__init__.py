@@ -23,13 +23,14 @@ VERBS: dict[str, str] = {
     "import": "Read an ONNX file or a torch.export program: its layers, checked against ONNX Runtime or PyTorch.",
     "inspect": "Show what every byte of a .qsz file is.",
     "simulate": "Run .qsz files on machines, cycle by cycle.",
+    "estimate": "Run a whole float network (ONNX, PyTorch or by name) on machines, without retraining.",
     "compare": "Put simulated runs side by side.",
     "report": "Write the HTML report, figures and data of simulated runs.",
     "verify": "Run real inputs through the RTL and compare bits and cycles.",
     "rtl": "Write a machine as Verilog, with memory images, registers, C header and test bench.",
     "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
-    "list": "List machines, technologies, recipes, workloads, quantizers.",
+    "list": "List machines, technologies, recipes, workloads, networks, quantizers.",
 }
 
 

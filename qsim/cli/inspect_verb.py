@@ -30,6 +30,9 @@ COLUMNS = (
 )
 
 
+STREAMS = ("layer", "stream", "kind", "symbols", "bytes", "bits a symbol", "entropy")
+
+
 @click.command("inspect")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--recipe", "show_recipe", is_flag=True, help="Print the recipe that made the file.")
@@ -64,11 +67,28 @@ def _facts(model: "CompressedModel", file: Path) -> dict[str, object]:
         "float_bytes": float_bytes,
         "ratio": float_bytes / on_disk,
         "split_bytes": {str(kind): size for kind, size in model.bytes_by_kind.items()},
+        "shapes": _shapes(model),
         "layers": [dataclasses.asdict(row) for row in table(model)],
+        "streams": _streams(model),
         "notes": dict(model.notes),
         "weight_source": model.weight_source,
         "recipe": model.recipe_text,
     }
+
+
+def _streams(model: "CompressedModel") -> list[dict[str, object]]:
+    return [
+        {
+            "layer": layer.node.name,
+            "stream": stream.name,
+            "kind": str(stream.kind),
+            "symbols": stream.symbols,
+            "bits": stream.bits,
+            "entropy_bits": stream.entropy_bits,
+        }
+        for layer, encoded in zip(model.layers, model.encoded_layers, strict=True)
+        for stream in encoded.streams
+    ]
 
 
 def _show(model: "CompressedModel", file: Path) -> None:
@@ -77,11 +97,18 @@ def _show(model: "CompressedModel", file: Path) -> None:
     on_disk, float_bytes = file.stat().st_size, 4 * model.graph.parameters
     out = console()
     out.print(_size_table(model, file))
+    out.print(_stream_table(model))
     out.print(_share_table(model, on_disk))
+    out.print(plain("shapes: " + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in _shapes(model))))
     out.print(f"{float_bytes:,} bytes of float32 parameters / {on_disk:,} bytes on disk = {float_bytes / on_disk:.2f}x smaller")
     out.print(f"content hash {model.content_hash}", plain(f"weights: {model.weight_source or 'source not stated'}"), sep="\n")
     for name, value in model.notes.items():
         out.print(plain(f"{name}: {value}"))
+
+
+def _shapes(model: "CompressedModel") -> list[tuple[str, tuple[int, ...]]]:
+    """Return the shape of the input and of what each node gives: height, width and channels of an image."""
+    return [("input", model.graph.input_shape), *((node.name, node.output_shape) for node in model.graph.nodes)]
 
 
 def _size_table(model: "CompressedModel", file: Path) -> Table:
@@ -108,6 +135,21 @@ def _cells(row: "SizeRow") -> tuple[str, ...]:
         f"{100 * row.rate_pqh:.2f} %",
         f"{row.bytes_pqh:,}",
     )
+
+
+def _stream_table(model: "CompressedModel") -> Table:
+    from qsim.cli.console import table
+    from qsim.formats.layer import StreamKind
+
+    rows = []
+    for layer, encoded in zip(model.layers, model.encoded_layers, strict=True):
+        for stream in encoded.streams:
+            each = max(1, stream.symbols)
+            entropy = f"{stream.entropy_bits / each:.3f}" if stream.kind is not StreamKind.TABLE else "-"
+            found = f"{stream.symbols:,}", f"{len(stream.payload):,}", f"{stream.bits / each:.3f}", entropy
+            rows.append((layer.node.name, stream.name, str(stream.kind), *found))
+    caption = "Entropy is of first order: what a code that knows the histogram of a stream and nothing else can reach."
+    return table("Streams", STREAMS, rows, caption=caption, text_columns=3)
 
 
 def _share_table(model: "CompressedModel", on_disk: int) -> Table:

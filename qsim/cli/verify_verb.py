@@ -71,9 +71,9 @@ def command(
     if whole:
         _whole(model, machine, test.images[list(indices)].astype(np.int64), build, layers, wave, as_json)
         return
-    chosen = tuple(layers.split(",")) if layers else tuple(node.name for node in model.graph.nodes)
+    chosen = tuple(layers.split(",")) if layers else tuple(node.name for node in model.graph.weighted)
     if wave is not None:
-        check_wave(wave, chosen, [node.name for node in model.graph.nodes], indices)
+        check_wave(wave, chosen, [node.name for node in model.graph.weighted], indices)
     described, inputs = load_machine(machine), test.images[list(indices)].astype(np.int64)
     with progress() as report:
         checks = verify(model, described, inputs, indices, build_dir=build, layers=chosen, progress=report)

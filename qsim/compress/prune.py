@@ -1,4 +1,4 @@
-"""Pruning: set most weights to zero and train the rest to make up for it. Two methods, one table.
+"""Pruning: set most weights to zero and train the rest to make up for it. One table.
 
 ``iterative`` (Han et al., Learning both weights and connections, NIPS 2015; the first stage of Deep Compression): in
 each of several rounds, every layer drops its smallest weights for good, then the survivors are retrained. The density
@@ -31,6 +31,11 @@ class NoPruning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepZeros:
+    """Take the zeros of the given weights as pruned: for a network that was pruned before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IterativePruning:
     """Drop to ``densities`` (one a layer, 0 to 1) in ``rounds``, each followed by ``epochs`` of retraining."""
 
@@ -41,6 +46,7 @@ class IterativePruning:
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         for place, density in enumerate(self.densities):
@@ -71,6 +77,7 @@ class GradualPruning:
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         _check_density("prune.density", self.density)
@@ -92,12 +99,16 @@ class GradualPruning:
 
 
 def _descent(how: IterativePruning | GradualPruning) -> Descent:
-    return Descent(epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay, shift=how.shift)
+    return Descent(
+        epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay,
+        shift=how.shift, max_norm=how.max_norm,
+    )  # fmt: skip
 
 
-Pruning = NoPruning | IterativePruning | GradualPruning
-PRUNERS: dict[str, type[NoPruning] | type[IterativePruning] | type[GradualPruning]] = {
+Pruning = NoPruning | KeepZeros | IterativePruning | GradualPruning
+PRUNERS: dict[str, type[NoPruning] | type[KeepZeros] | type[IterativePruning] | type[GradualPruning]] = {
     "none": NoPruning,
+    "zeros": KeepZeros,
     "iterative": IterativePruning,
     "gradual": GradualPruning,
 }
@@ -118,6 +129,8 @@ def prune(
     match how:
         case NoPruning():
             return Pruned(parameters.clone(), None)
+        case KeepZeros():
+            return Pruned(parameters.clone(), tuple(weight.numpy() != 0 for weight in layout.weights(parameters)))
         case IterativePruning():
             return _iterative(how, layout, parameters.clone(), samples, generator, progress)
         case GradualPruning():

@@ -22,9 +22,13 @@ FOLDER = Path(__file__).parent / "recipes"
 TABLES = ("prune", "quantise", "finetune", "fixed_point", "encode")
 FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
-RECIPES: dict[str, Path] = {
-    name: FOLDER / f"{name}.toml" for name in ("deep-compression", "smallest", "eie", "codebook", "pvq", "dense-16b")
-}
+NAMES = (
+    "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
+    "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-one-percent",
+    "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
+    "affine", "vq", "pq", "rvq",
+)  # fmt: skip
+RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from qsim.compress.masks import BoolArray
 from qsim.compress.network import Layout, Samples
+from qsim.errors import RecipeError
 from qsim.formats.layer import Form
 from qsim.progress import Progress
 
@@ -45,7 +46,10 @@ class SharedWeights(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizerInput:
-    """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness."""
+    """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness.
+
+    Raises :class:`RecipeError` for parameters that are not finite and for a layer without a weight.
+    """
 
     layout: Layout
     parameters: Tensor
@@ -54,6 +58,13 @@ class QuantizerInput:
     generator: torch.Generator
     random: np.random.Generator
     progress: Progress
+
+    def __post_init__(self) -> None:
+        if not bool(torch.isfinite(self.parameters).all()):
+            raise RecipeError(path="weights", rule="finite numbers", value="NaN or infinity")
+        for place, name in enumerate(self.layout.names):
+            if not self.kept(place).any():
+                raise RecipeError(path=f"{name}.weights", rule="at least one that is not pruned", value="none")
 
     def kept(self, layer: int) -> BoolArray:
         """Return the mask [outputs, inputs] of a layer; all true where nothing was pruned."""

@@ -68,7 +68,7 @@ class _Part:
 
 def table(model: CompressedModel) -> list[SizeRow]:
     """Return one row a layer, in order, and a total row for the whole file."""
-    plain = replace(model.options, huffman=False)
+    plain = replace(model.options, huffman=False, context=False)
     parts = [
         _Part(
             name=layer.node.name,

@@ -1,25 +1,27 @@
 """Every form as header numbers and streams, and back: the exact content of a layer in a file.
 
-A matrix of symbols is stored in one of three layouts: every cell (row by row), or only the occupied cells as relative-index
-entries (:mod:`qsim.formats.sparse`) over the cells taken row by row or column by column as one long sequence. The encoder takes the
-layout and index width with the fewest bits. A ``hole`` symbol stands for an empty cell and for a filler entry.
+A matrix of symbols is stored in one of four layouts: every cell (row by row), only the occupied cells as relative-index
+entries (:mod:`qsim.formats.sparse`) over the cells taken row by row or column by column as one long sequence, or every cell coded by
+context (:mod:`qsim.formats.context`) where the options allow it. The encoder takes the layout and index width with the fewest bits.
+A ``hole`` symbol stands for an empty cell and for a filler entry.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
+from qsim.formats.context import MAX_DEPTH, alphabet_of, decode_cells, encode_cells
 from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
 from qsim.formats.layer import MAX_CODEBOOK, MAX_WEIGHT_WIDTH, CompressedLayer, Dense, Form, Pyramid, ScalarCoded, StreamKind, VectorCoded
 from qsim.formats.sparse import MAX_INDEX_BITS, RelativeEntries, RelativeIndex
 from qsim.formats.symbols import EncodeOptions, LayerWriter, cost_bits, entropy_bits, read_fixed, read_symbols
 
-DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED = range(4)
-EVERY_CELL, BY_ROW, BY_COLUMN = range(3)
+DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED, PRODUCT_CODED = range(5)
+EVERY_CELL, BY_ROW, BY_COLUMN, BY_CONTEXT = range(4)
 SEARCHED_INDEX_BITS = range(1, 13)
 
 
@@ -39,7 +41,8 @@ def encode_form(form: Form, bias: IntArray, bias_format: FixedFormat, options: E
             writer.fixed("scales", StreamKind.CODEBOOK, form.scales, form.scale_format.width)
             _write_values(writer, form.pulses, options)
         case VectorCoded():
-            writer.numbers(VECTOR_CODED, *_numbers(form.weight_format), *form.codebooks.shape)
+            kind = (VECTOR_CODED,) if form.segments == 1 else (PRODUCT_CODED, form.segments)
+            writer.numbers(*kind, *_numbers(form.weight_format), *form.codebooks.shape)
             writer.fixed("codebook", StreamKind.CODEBOOK, form.codebooks, form.weight_format.width)
             for stage, indices in enumerate(form.indices):
                 writer.symbols(f"stage{stage}", StreamKind.WEIGHT, indices.astype(np.int64), options)
@@ -56,7 +59,7 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
     that :func:`encode_form` cannot have written.
     """
     form: Form
-    match header.integer("form", DENSE, VECTOR_CODED):
+    match header.integer("form", DENSE, PRODUCT_CODED):
         case 0:
             weight_format = _format(header, "weight_format")
             form = Dense(values=_read_values(header, payload, rows, cols), weight_format=weight_format)
@@ -66,8 +69,10 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
             scale_format = _format(header, "scale_format")
             scales = read_fixed(payload, "scales", rows, scale_format.width, scale_format.signed)
             form = Pyramid(pulses=_read_values(header, payload, rows, cols), scales=scales, scale_format=scale_format)
+        case 3:
+            form = _read_vector_coded(header, payload, rows, cols, 1)
         case _:
-            form = _read_vector_coded(header, payload, rows, cols)
+            form = _read_vector_coded(header, payload, rows, cols, header.integer("segments", 2, max(2, cols)))
     bias = read_fixed(payload, "bias", rows, bias_format.width, bias_format.signed)
     header.end()
     return form, bias
@@ -79,6 +84,7 @@ class _Layout:
 
     layout: int
     index_bits: int = 0
+    bits: float = 0.0
 
 
 def _write_values(writer: LayerWriter, values: IntArray, options: EncodeOptions) -> None:
@@ -113,7 +119,7 @@ def _read_scalar_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> 
     return ScalarCoded(codes=codes.astype(np.uint16), codebook=codebook, weight_format=weight_format, mask=mask)
 
 
-def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> VectorCoded:
+def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int, segments: int) -> VectorCoded:
     weight_format = _format(header, "weight_format")
     stages = header.integer("stages", 1, 256)
     size = header.integer("vectors", 1, MAX_CODEBOOK)
@@ -127,11 +133,14 @@ def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> 
         rows=rows,
         cols=cols,
         weight_format=weight_format,
+        segments=segments,
     )
 
 
 def _write_matrix(writer: LayerWriter, symbols: IntArray, hole: int | None, options: EncodeOptions) -> None:
     best = _best_layout(symbols, hole, options)
+    if options.context and _write_by_context(writer, symbols, hole, best.bits):
+        return
     writer.numbers(best.layout)
     if hole is None or best.layout == EVERY_CELL:
         writer.symbols("weights", StreamKind.WEIGHT, symbols.ravel(), options)
@@ -146,8 +155,34 @@ def _write_matrix(writer: LayerWriter, symbols: IntArray, hole: int | None, opti
     writer.symbols("weights", StreamKind.WEIGHT, values, options)
 
 
+def _write_by_context(writer: LayerWriter, symbols: IntArray, hole: int | None, bits: float) -> bool:
+    """Write ``symbols`` by context if that takes fewer than ``bits``; where the columns may be a square picture's pixels, both is tried."""
+    alphabet = alphabet_of(symbols, hole)
+    if alphabet > 1 << MAX_DEPTH or symbols.size == 0:
+        return False
+    side = math.isqrt(symbols.shape[1])
+    grids = (0, side) if side**2 == symbols.shape[1] else (0,)
+    payload, grid = min(((encode_cells(symbols, hole, grid), grid) for grid in grids), key=lambda item: len(item[0]))
+    if 8 * len(payload) >= bits:
+        return False
+    writer.numbers(BY_CONTEXT, grid, alphabet, len(payload))
+    writer.coded("weights", StreamKind.WEIGHT, payload, np.bincount(symbols.ravel()))
+    return True
+
+
+def _read_by_context(header: Fields, payload: Bytes, rows: int, cols: int, hole: int | None, largest: int) -> IntArray:
+    grid = header.integer("grid", 0, cols)
+    alphabet = header.integer("alphabet", 0, min(largest + 1, 1 << MAX_DEPTH))
+    size = header.integer("bytes", 1, payload.left)
+    return decode_cells(payload.take("weights", size), rows, cols, hole, alphabet, grid)
+
+
 def _read_matrix(header: Fields, payload: Bytes, rows: int, cols: int, hole: int | None, largest: int) -> npt.NDArray[np.signedinteger]:
-    layout = header.integer("layout", EVERY_CELL, EVERY_CELL if hole is None else BY_COLUMN)
+    layout = header.integer("layout", EVERY_CELL, BY_CONTEXT)
+    if layout == BY_CONTEXT:
+        return _read_by_context(header, payload, rows, cols, hole, largest)
+    if hole is None:
+        Fields([layout], header.path).integer("layout", EVERY_CELL, EVERY_CELL)
     if hole is None or layout == EVERY_CELL:
         return read_symbols(header, payload, "weights", rows * cols, largest).reshape(rows, cols)
     index = RelativeIndex(header.integer("index_bits", 1, MAX_INDEX_BITS))
@@ -166,7 +201,8 @@ def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) ->
     layout whose entropy is above the best price so far cannot win.
     """
     counts = np.bincount(symbols.ravel(), minlength=0 if hole is None else hole + 1)
-    best, price = _Layout(layout=EVERY_CELL), float(cost_bits(counts, options))
+    price = float(cost_bits(counts, options))
+    best = _Layout(layout=EVERY_CELL, bits=price)
     if hole is None:
         return best
     if options.by_column:
@@ -182,7 +218,7 @@ def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) ->
             break
         bits = sum(cost_bits(found, options) for found in histograms[layout])
         if bits < price:
-            best, price = layout, bits
+            best, price = replace(layout, bits=bits), bits
     return best
 
 

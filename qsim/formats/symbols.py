@@ -28,19 +28,23 @@ class EncodeOptions:
 
     ``index_bits``: width of the relative index of every sparse layer, or None for the best of each; ``huffman``: code symbols and gaps
     by Huffman where that is smaller, tables included; ``max_code_length``: longest Huffman code, 15 at most, 12 for a small decoder;
-    ``by_column``: store every matrix with a hole column by column, as a loader in hardware reads it, even where that is larger.
+    ``by_column``: store every matrix with a hole column by column, as a loader in hardware reads it, even where that is larger;
+    ``context``: code matrices by context where that is smaller (:mod:`qsim.formats.context`), for which there is no RTL.
     """
 
     index_bits: int | None = None
     huffman: bool = True
     max_code_length: int = 12
     by_column: bool = False
+    context: bool = False
 
     def __post_init__(self) -> None:
         if self.index_bits is not None and not 1 <= self.index_bits <= 16:
             raise FieldError(path="encode.index_bits", rule="1 to 16, or absent for the best", value=self.index_bits)
         if not 1 <= self.max_code_length <= MAX_LENGTH:
             raise FieldError(path="encode.max_code_length", rule=f"1 to {MAX_LENGTH}", value=self.max_code_length)
+        if self.context and self.by_column:
+            raise FieldError(path="encode.context", rule="off where a loader in hardware reads the file by column", value=True)
 
 
 @dataclass(slots=True)
@@ -73,6 +77,10 @@ class LayerWriter:
         self.numbers(code.table_bits, bits)
         self._stream(f"{name}.table", StreamKind.TABLE, code.table_bits, code.table, len(counts))
         self._stream(name, kind, bits, payload, len(values), entropy_bits(counts))
+
+    def coded(self, name: str, kind: StreamKind, payload: bytes, counts: IntArray) -> None:
+        """Append a finished stream of symbols with these ``counts``."""
+        self._stream(name, kind, 8 * len(payload), payload, int(counts.sum()), entropy_bits(counts))
 
     def _stream(self, name: str, kind: StreamKind, bits: int, payload: bytes, count: int, entropy: float = 0.0) -> None:
         self.streams.append(Stream(name=name, kind=kind, bits=bits, payload=payload, symbols=count, entropy_bits=entropy))

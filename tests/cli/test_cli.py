@@ -56,6 +56,14 @@ def test_inspect_prints_the_table(qsim: Command, workplace: Path) -> None:
     assert all(word in out for word in ("ip1", "ip2", "ip3", "total", "file on disk"))
 
 
+def test_inspect_shows_the_entropy_of_every_stream(qsim: Command, workplace: Path) -> None:
+    facts = json.loads(qsim("inspect", workplace / "quick.qsz", "--json")[1])
+    assert {item["layer"] for item in facts["streams"]} == {"ip1", "ip2", "ip3"}
+    weights = [item for item in facts["streams"] if item["kind"] in ("weight", "index")]
+    assert all(0 < item["entropy_bits"] <= item["bits"] for item in weights)
+    assert "bits a symbol" in qsim("inspect", workplace / "quick.qsz")[1]
+
+
 def test_inspect_prints_the_recipe(qsim: Command, workplace: Path) -> None:
     assert 'name = "quick"' in qsim("inspect", workplace / "quick.qsz", "--recipe")[1]
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.compress.clusters import Histogram, Start, assign, distortion, lloyd, optimal_centroids, start_centroids
+from qsim.compress.clusters import Start, assign, distortion, lloyd, optimal_centroids, start_centroids
+from qsim.compress.histogram import Histogram
 from qsim.errors import FieldError
 
 weights_lists = st.lists(st.floats(-4, 4, width=16), min_size=1, max_size=24)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from qsim.compress.clusters import assign
 from qsim.compress.finetune import FineTuning, effective, finetune
 from qsim.compress.network import Backpropagation, Layout, Samples, error_count, forward
-from qsim.compress.quantizers.kmeans import CodebookWeights
 from qsim.compress.quantizers.pvq import PyramidWeights
+from qsim.compress.quantizers.scalar import CodebookWeights
 from qsim.compress.shared import Quantised
 from qsim.compress.train import Descent, descend, initial_parameters, random_shift, training_arithmetic
 from qsim.errors import RecipeError
@@ -48,7 +49,7 @@ def test_gradient_is_autograds() -> None:
 def test_gradient_of_a_centroid_is_the_sum_over_its_members(mask: np.ndarray | None) -> None:
     weights = np.random.default_rng(1).normal(size=(7, 12)).astype(np.float32)
     kept = np.ones((7, 12), dtype=bool) if mask is None else mask
-    shared = CodebookWeights(weights, kept, np.array([-1.0, 0.0, 0.25, 1.5]), mask)
+    shared = CodebookWeights(assign(weights[kept], np.array([-1.0, 0.0, 0.25, 1.5])), kept, np.array([-1.0, 0.0, 0.25, 1.5]), mask)
     upstream = torch.from_numpy(np.random.default_rng(2).normal(size=(7, 12)).astype(np.float32))
     centroids = shared.trainable.clone().requires_grad_()
     nearest = np.abs(weights[..., None] - np.array([-1.0, 0.0, 0.25, 1.5])).argmin(axis=-1)
@@ -116,6 +117,21 @@ def test_training_is_torchs_sgd() -> None:
     assert not torch.allclose(parameters, initial_parameters(LAYOUT, torch.Generator().manual_seed(1)), atol=0.05)
 
 
+def test_a_long_gradient_is_cut_as_torch_cuts_it() -> None:
+    """Is one step with ``max_norm`` that of torch's clip_grad_norm_ and SGD, for gradients longer and shorter than it?"""
+    samples, start = small_samples(), initial_parameters(LAYOUT, torch.Generator().manual_seed(1))
+    for max_norm in (1e-3, 1e3):
+        parameters, theirs = start.clone(), start.clone().requires_grad_()
+        how = Descent(epochs=1, batch=40, learning_rate=0.5, momentum=0.0, weight_decay=0.0, max_norm=max_norm)
+        descend(LAYOUT, parameters, samples, how, torch.Generator().manual_seed(5))
+        loss(theirs, samples, torch.arange(40)).backward()
+        torch.nn.utils.clip_grad_norm_([theirs], max_norm)
+        torch.optim.SGD([theirs], lr=0.5).step()
+        moved = (theirs.detach() - start).norm()
+        assert float((parameters - theirs.detach()).norm()) < 0.02 * float(moved)  # bfloat16 factors may differ
+        assert max_norm > 1 or float(moved) == pytest.approx(0.5e-3, rel=1e-3)
+
+
 def test_training_learns_and_repeats_bit_for_bit() -> None:
     samples = small_samples(count=60)
     results = []
@@ -147,7 +163,11 @@ def test_finetuning_never_ends_worse_than_it_began_and_moves_only_what_is_shared
     layers = []
     for shape in LAYOUT.shapes:
         weights = random.normal(size=shape).astype(np.float32)
-        layers.append(CodebookWeights(weights, np.ones(shape, dtype=bool), np.array([-1.0, 0.0, 1.0]), None))
+        layers.append(
+            CodebookWeights(
+                assign(weights.reshape(-1), np.array([-1.0, 0.0, 1.0])), np.ones(shape, dtype=bool), np.array([-1.0, 0.0, 1.0]), None
+            )
+        )
     quantised = Quantised(tuple(layers), torch.zeros(15))
     before = error_count(LAYOUT, effective(LAYOUT, quantised), samples)
     codes = [layer.weights().unique(return_inverse=True)[1].clone() for layer in layers]
@@ -173,7 +193,8 @@ def test_training_arithmetic_restores_torchs_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", -1), ("batch", 0), ("learning_rate", 0.0), ("momentum", 1.0), ("weight_decay", -1e-3), ("shift", 5)]
+    ("field", "value"),
+    [("epochs", -1), ("batch", 0), ("learning_rate", 0.0), ("momentum", 1.0), ("weight_decay", -1e-3), ("shift", 5), ("max_norm", -1.0)],
 )
 def test_impossible_training_is_refused(field: str, value: float) -> None:
     with pytest.raises(RecipeError, match=f"{field} must be"):

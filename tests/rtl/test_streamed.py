@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qsim.arch.presets import MACHINES as PRESETS
+from qsim.array_job import array_job
 from qsim.build import build
 from qsim.errors import MachineError, UnsupportedProgram
 from qsim.formats.coding import encode_form
@@ -18,7 +19,6 @@ from qsim.progress import silent
 from qsim.sim import fast
 from qsim.sim.lower import lower
 from qsim.sim.semantics import infer, run_layer
-from qsim.verify import array_job
 from rtl.emit import emit
 from rtl.image import ImagePacker
 from rtl.loader import StreamLimits

@@ -1,13 +1,42 @@
 """Ways to store weights in few bits: one file each, and the table that recipes choose from."""
 
+from typing import Protocol
+
+from qsim.compress.quantizers.affine import Affine
+from qsim.compress.quantizers.binary import Binary
+from qsim.compress.quantizers.ecsq import EntropyConstrained
 from qsim.compress.quantizers.fixed import FixedPointWeights
+from qsim.compress.quantizers.hessian import HessianKMeans
+from qsim.compress.quantizers.hierarchical import Hierarchical
 from qsim.compress.quantizers.kmeans import KMeans
+from qsim.compress.quantizers.power_of_two import PowersOfTwo
 from qsim.compress.quantizers.pvq import PyramidVectors
+from qsim.compress.quantizers.ternary import Ternary
+from qsim.compress.quantizers.uniform import UniformSteps
+from qsim.compress.quantizers.vector import ProductQuantisation, ResidualQuantisation, VectorKMeans
+from qsim.compress.shared import Quantised, QuantizerInput
 
-Quantizer = KMeans | FixedPointWeights | PyramidVectors
 
-QUANTIZERS: dict[str, type[KMeans] | type[FixedPointWeights] | type[PyramidVectors]] = {
+class Quantizer(Protocol):
+    """A dataclass of settings that knows what to do with them."""
+
+    def quantise(self, given: QuantizerInput) -> Quantised:
+        """Return few numbers that stand for all weights."""
+
+
+QUANTIZERS: dict[str, type[Quantizer]] = {
     "kmeans": KMeans,
+    "hessian-kmeans": HessianKMeans,
+    "uniform": UniformSteps,
+    "ecsq": EntropyConstrained,
+    "hierarchical": Hierarchical,
+    "binary": Binary,
+    "ternary": Ternary,
+    "power-of-two": PowersOfTwo,
+    "affine": Affine,
+    "vq": VectorKMeans,
+    "pq": ProductQuantisation,
+    "rvq": ResidualQuantisation,
     "fixed": FixedPointWeights,
     "pvq": PyramidVectors,
 }

@@ -1,0 +1,88 @@
+"""How much the loss minds a change of each weight: what weighted quantisers weigh squared errors with.
+
+A weight moved by d costs about ``h d^2 / 2`` with h the diagonal of the Hessian (Choi et al., arXiv:1612.01543, eq. 5; LeCun et al.,
+Optimal brain damage, NIPS 1990). Two estimates:
+
+``hessian`` second-order back-propagation, one pass per batch. With the mean cross-entropy and p the softmax of the logits z,
+            ``d2L/dz_i^2 = p_i (1 - p_i)``; through a layer z = W x: ``d2L/dW_ij^2 = d2L/dz_i^2 x_j^2`` and
+            ``d2L/dx_j^2 = sum_i W_ij^2 d2L/dz_i^2``; through a ReLU it passes where its input is positive. Off-diagonal terms between
+            the units of a layer are left out, so the last layer is exact and those before it are the published approximation.
+``adam``    the square root of Adam's bias-corrected second moment of the gradients, which Choi et al. (section 3.5) take instead
+            where training has it at hand anyway.
+"""
+
+from enum import StrEnum
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from qsim.compress.network import Backpropagation, Layout, Samples, forward
+from qsim.compress.train import batches, training_arithmetic
+from qsim.errors import RecipeError
+
+CHUNK = 500  # samples at once
+DECAY = 0.999  # of Adam's second moment
+BATCH = 32  # samples behind one gradient of ``adam``
+FloatArray = npt.NDArray[np.float32]
+
+
+class Curvature(StrEnum):
+    """Which estimate."""
+
+    HESSIAN = "hessian"
+    ADAM = "adam"
+
+
+def importance(
+    curvature: Curvature, layout: Layout, parameters: Tensor, samples: Samples, count: int, generator: torch.Generator
+) -> list[FloatArray]:
+    """Return each layer's estimate [outputs, inputs], at least 0, over ``count`` of ``samples`` drawn with ``generator``."""
+    chosen = torch.randperm(len(samples), generator=generator)[:count]
+    few = Samples(samples.raw[chosen], samples.labels[chosen], samples.scale, samples.offset)
+    match curvature:
+        case Curvature.HESSIAN:
+            flat = hessian_diagonal(layout, parameters, few)
+        case Curvature.ADAM:
+            flat = adam_moments(layout, parameters, few, generator)
+        case _:
+            assert_never(curvature)
+    return [part.numpy() for part in layout.weights(flat)]
+
+
+def hessian_diagonal(layout: Layout, parameters: Tensor, samples: Samples) -> Tensor:
+    """Return the flat diagonal [weights] of the Hessian of the mean cross-entropy over ``samples``, at ``parameters``.
+
+    Raises :class:`RecipeError` for convolutions, whose weights meet many activations at once.
+    """
+    if layout.windows:
+        raise RecipeError(path="quantise.curvature", rule=f"{Curvature.ADAM} where layers are convolutions", value=Curvature.HESSIAN)
+    total = torch.zeros(layout.weight_count)
+    into, weights = layout.weights(total), layout.weights(parameters)
+    for start in range(0, len(samples), CHUNK):
+        values = forward(layout, parameters, samples.normalised(slice(start, start + CHUNK)))
+        chances = torch.softmax(values[-1], 1)
+        second = chances * (1 - chances)
+        for layer in reversed(range(len(weights))):
+            into[layer].addmm_(second.t(), values[layer].square())
+            if layer:
+                second = second @ weights[layer].square()
+                if layout.relu[layer - 1]:
+                    second *= values[layer] > 0
+    return total / len(samples)
+
+
+def adam_moments(layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator) -> Tensor:
+    """Return the square root [weights] of Adam's second moment after one pass over ``samples`` at fixed ``parameters``."""
+    batch = min(BATCH, len(samples))
+    propagate, gradient = Backpropagation(layout, samples, batch), torch.empty(layout.parameter_count)
+    moment, steps = torch.zeros(layout.weight_count), 0
+    with training_arithmetic():
+        for _, chosen in batches(len(samples), batch, 1, generator):
+            propagate(parameters, chosen, gradient)
+            part = gradient[: layout.weight_count]
+            moment.mul_(DECAY).addcmul_(part, part, value=1 - DECAY)
+            steps += 1
+    return moment.div_(1 - DECAY**steps).sqrt_()
