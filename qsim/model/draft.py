@@ -16,6 +16,7 @@ from qsim.model.operators.recurrent import RECURRENT
 
 SHAPE_QUESTIONS = ("Shape", "Size")
 NAMED_HOLES = 5
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN")
 
 
 @dataclass(kw_only=True)
@@ -195,8 +196,13 @@ class Draft:
             tensors={name: TensorType(self.values[name].shape, self.values[name].dtype) for name in made if name in self.values},
             source=self.source,
             holes=holes,
-            weights=frozenset((self.weights & read & set(self.constants)) - self._zero_states(operators)),
+            weights=frozenset(((self.weights & read) | _read_by_layers(operators)) & set(self.constants)) - self._zero_states(operators),
         )
+
+
+def _read_by_layers(operators: Sequence[Operator]) -> set[str]:
+    """Return what layers read as weights, wherever it came from: a bias of one element may lie in a Constant node."""
+    return {tensor for operator in operators if operator.kind in LAYERS for tensor in operator.inputs[1:4] if tensor}
 
 
 def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:
