@@ -244,6 +244,16 @@ def test_padding(place, mode):
     check(place, "Pad", [floats(2, 4, 5)], opset=9, pads=[0, 1, 2, 0, 2, 1], mode=mode)
 
 
+def test_quantisation(place):
+    """By one scale and by one per channel; the inputs are whole steps, so that no half is rounded."""
+    x = (rng.integers(-300, 300, (2, 3, 4)) / 2).astype(np.float32)
+    scale, zero = np.float32(0.5), np.array(3, dtype=np.int8)
+    check(place, "QuantizeLinear", [x], [scale, zero], dtype=onnx.TensorProto.INT8)
+    steps = rng.integers(-128, 128, (2, 3, 4)).astype(np.int8)
+    check(place, "DequantizeLinear", [steps], [scale, zero])
+    check(place, "DequantizeLinear", [steps], [np.abs(floats(3)), np.array([1, 0, -2], dtype=np.int8)], axis=1)
+
+
 RESIZE_TRANSFORMS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 
 
