@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from qsim.arch.architecture import Queue
+from qsim.arch.timing import Timing
 from qsim.formats.fixed import IntArray
 from qsim.sim.fast import compiled_channel_service
 from qsim.sim.pixels import ActivationMap, PixelPrograms, PixelTotals, PlaceArray
@@ -229,3 +231,23 @@ def _state(pixels: PixelPrograms) -> tuple[npt.NDArray[np.signedinteger], int]:
         if most < np.iinfo(dtype).max // 2:
             return np.zeros(pixels.pes, dtype=dtype), int(np.iinfo(dtype).max // 2)
     return np.zeros(pixels.pes, dtype=np.int64), 1 << 60
+
+
+def warm_up() -> None:
+    """Compile the kernels for services of 8 and 16 bits, which is what machines have."""
+    found = map_of(np.ones((2, 3)), 2)
+    for service, depth in ((np.uint8, 1), (np.uint16, 1), (np.uint8, 4096)):
+        pixels = PixelPrograms(
+            name="warm up",
+            queue=Queue(depth=depth),
+            timing=Timing(),
+            service=np.full((4, 2), 200, dtype=service),
+            stride=4,
+            reads=np.zeros((1, 1), dtype=np.int32),
+            map=found,
+            drain_rows=1,
+        )
+        simulate_pixels(pixels)
+    none, constants, state = np.zeros(0, dtype=np.int64), np.ones(8, dtype=np.int64), np.zeros(4, dtype=np.int64)
+    serve_compiled(0, none, none, constants, state, none)
+    stream_compiled(0, np.zeros((5, 0), dtype=np.int64), 1, constants, state, np.zeros((2, 3), dtype=np.int64))
