@@ -24,7 +24,7 @@ OF_ELEMENTS = (
         name="pointers are not held",
         bug="While a column waits the memory reads the next item's pointers.",
         file="rtl/pe/fetch.py",
-        old="read.en.eq(take)",
+        old="read.en.eq(self.i.ready)",
         new="read.en.eq(1)",
         tests=SPARSE,
     ),
