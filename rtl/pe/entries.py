@@ -124,7 +124,7 @@ class EntryReader(wiring.Component):
         m.d.comb += [
             write.addr.eq(address),
             port.addr.eq(address),
-            self.reads.eq(self.issues & (first | (issue.lane == 0))),
+            self.reads.eq(self.busy & ~self.hold & Mux(first, ~empty, upcoming[: p.lane_bits] == 0)),
             port.en.eq(self.reads & ~write.en),
         ]
         row, entry = Signal(rows, reset_less=True), Signal(p.entry, reset_less=True)
