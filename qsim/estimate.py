@@ -91,12 +91,10 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     if not found:
         raise UnsupportedProgram(path=network.name, rule="a network with a matrix layer", value=left_out or "none")
     constants, lowered = dict(network.constants), []
-    forms: dict[tuple[str | None, int | None], object] = {}
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
         form, weights = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
         assert layer.layer.weight is not None
-        forms[layer.layer.weight, layer.layer.part] = None
         constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, weights)
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
         del form, weights
@@ -125,7 +123,7 @@ def infer_zeros(prepared: Prepared, inputs: Tensors, progress: Progress = silent
     """Return which activations each layer reads are not zero, from inference of the prepared network on ``inputs``."""
     names = {layer.layer.input for layer in prepared.layers}
     values = run(prepared.network, inputs, keep=names, only=(), progress=progress)
-    return [machine_activations(layer, values[layer.layer.input]) for layer in prepared.layers]
+    return [machine_activations(layer, values[layer.layer.input] != 0) for layer in prepared.layers]
 
 
 def draw_zeros(prepared: Prepared, density: float, seed: int) -> list[npt.NDArray[np.bool_]]:

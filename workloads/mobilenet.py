@@ -41,7 +41,7 @@ def _inverted(b: Builder, name: str, x: str, expansion: int, out: int, stride: i
 
 MOBILENET_V1 = NetworkWorkload(
     name="mobilenet-v1",
-    citation="A. Howard et al., MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications, arXiv:1704.04861, Table 1",
+    citation="A. Howard et al., MobileNets: Efficient CNNs for Mobile Vision Applications, arXiv:1704.04861, Table 1",
     build=build_1,
     parameters=4_231_976,
     parameters_source="the layers of Table 1, batch normalisation included; 4.2 M in the paper",

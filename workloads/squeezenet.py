@@ -25,7 +25,7 @@ def build(seed: int = 0) -> Network:
 
 WORKLOAD = NetworkWorkload(
     name="squeezenet",
-    citation="F. Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model size, arXiv:1602.07360, Table 1",
+    citation="F. Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, arXiv:1602.07360, Table 1",
     build=build,
     parameters=1_248_424,
     parameters_source="torchvision squeezenet1_0",

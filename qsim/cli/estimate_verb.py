@@ -1,6 +1,7 @@
 """``qsim estimate``: a whole float network on machines, without retraining."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,16 +130,17 @@ def _activations(
     from qsim.estimate import draw_zeros, infer_zeros
 
     if density is not None:
-        return [lambda: draw_zeros(prepared, density, seed)], f"density {density:g} stated, drawn with seed {seed}"
+        return [partial(draw_zeros, prepared, density, seed)], f"density {density:g} stated, drawn with seed {seed}"
     if prepared.network.holes:
         raise QsimError(path="--density", rule="given for a network with holes, which cannot be computed", value=None)
     if given is not None:
         images = _read_inputs(prepared.network, given)
-        return [lambda image=image: infer_zeros(prepared, image, report) for image in images], f"inference on {len(images)} of {given.name}"
+        words = f"inference on {len(images)} of {given.name}"
+        return [partial(infer_zeros, prepared, image, report) for image in images], words
     random = np.random.default_rng(seed)
     kinds = {name: prepared.network.tensors[name] for name in prepared.network.inputs}
     drawn = {name: random.random(kind.shape).astype(kind.dtype) for name, kind in kinds.items()}
-    return [lambda: infer_zeros(prepared, drawn, report)], f"inference on SYNTHETIC input, uniform 0 to 1, seed {seed}"
+    return [partial(infer_zeros, prepared, drawn, report)], f"inference on SYNTHETIC input, uniform 0 to 1, seed {seed}"
 
 
 def _read_inputs(network: "Network", path: Path) -> "list[dict[str, Array]]":

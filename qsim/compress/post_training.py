@@ -12,7 +12,8 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from qsim.compress.clusters import Histogram, Start, assign, lloyd, start_centroids
+from qsim.compress.clusters import Start, assign, lloyd, start_centroids
+from qsim.compress.histogram import Histogram
 from qsim.compress.masks import BoolArray, kept_count
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, best_fraction
@@ -78,7 +79,9 @@ def _threshold(flat: Weights, count: int) -> tuple[np.float32, int]:
     A positive float orders as its bits do: counting the upper 16 bits, part after part, leaves few candidates, without a sorted copy.
     """
     parts = [slice(start, start + PART) for start in range(0, flat.size, PART)]
-    upper = sum(np.bincount((np.abs(flat[part]).view(np.uint32) >> 16).astype(np.int64), minlength=1 << 15) for part in parts)
+    upper = np.zeros(1 << 15, dtype=np.int64)
+    for part in parts:
+        upper += np.bincount((np.abs(flat[part]).view(np.uint32) >> 16).astype(np.int64), minlength=1 << 15)
     above = np.cumsum(upper[::-1])[::-1]  # weights of this bin or a larger one
     chosen = int(np.flatnonzero(above >= count)[-1])
     inside = np.concatenate([_within(np.abs(flat[part]), chosen) for part in parts])
@@ -88,7 +91,8 @@ def _threshold(flat: Weights, count: int) -> tuple[np.float32, int]:
 
 
 def _within(magnitudes: Weights, upper: int) -> Weights:
-    return magnitudes[magnitudes.view(np.uint32) >> 16 == upper]
+    found: Weights = magnitudes[magnitudes.view(np.uint32) >> 16 == upper]
+    return found
 
 
 def _fixed(weights: Weights, mask: BoolArray, bits: int) -> tuple[Dense, Weights]:

@@ -11,7 +11,7 @@ al., Dynamic network surgery, NIPS 2016). The density follows the cubic schedule
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -67,7 +67,11 @@ class IterativePruning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradualPruning:
-    """Fall to ``density`` of all weights over ``ramp`` (0 to 1) of ``epochs``; renew the mask every ``interval`` steps."""
+    """Fall to ``density`` of all weights over ``ramp`` (0 to 1) of ``epochs``; renew the mask every ``interval`` steps.
+
+    With ``second_epochs``, a second training of that many begins from the pruned network, at the full learning rate, and falls to
+    ``second_density`` in the same way.
+    """
 
     density: float
     epochs: int = 40
@@ -78,9 +82,15 @@ class GradualPruning:
     weight_decay: float = 1e-4
     shift: int = 0
     max_norm: float = 0.0
+    second_density: float = 0.0
+    second_epochs: int = 0
 
     def __post_init__(self) -> None:
         _check_density("prune.density", self.density)
+        if self.second_epochs < 0:
+            raise RecipeError(path="prune.second_epochs", rule="at least 0", value=self.second_epochs)
+        if self.second_epochs and not 0 < self.second_density <= self.density:
+            raise RecipeError(path="prune.second_density", rule=f"above 0, at most {self.density}", value=self.second_density)
         if not 0 < self.ramp <= 1:
             raise RecipeError(path="prune.ramp", rule="above 0, at most 1", value=self.ramp)
         if self.interval < 1:
@@ -92,10 +102,17 @@ class GradualPruning:
         """How the whole training goes."""
         return _descent(self)
 
-    def density_at(self, part: float) -> float:
-        """Density when ``part`` (0 to 1) of the training is done."""
+    @property
+    def passes(self) -> tuple[tuple[float, float, Descent], ...]:
+        """Density at the start and the end of each training, and how it goes."""
+        first = (1.0, self.density, self.descent)
+        second = (self.density, self.second_density, replace(self.descent, epochs=self.second_epochs))
+        return (first, second) if self.second_epochs else (first,)
+
+    def density_at(self, part: float, start: float, end: float) -> float:
+        """Density when ``part`` (0 to 1) of a training from density ``start`` to ``end`` is done."""
         left = max(0.0, 1.0 - part / self.ramp)
-        return self.density + (1.0 - self.density) * left**3
+        return end + (start - end) * left**3
 
 
 def _descent(how: IterativePruning | GradualPruning) -> Descent:
@@ -161,13 +178,20 @@ def _iterative(
 def _gradual(
     how: GradualPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
 ) -> Pruned:
-    def mask(part: float, current: Tensor) -> BoolArray:
-        return lamp_mask(_flat_weights(layout, current), kept_count(layout.weight_count, how.density_at(part)))
+    mask = np.ones(layout.weight_count, dtype=np.bool_)
+    finished, epochs = 0, how.epochs + how.second_epochs
+    for start, end, descent in how.passes:
 
-    masked = RenewedMask(layout, mask, how.interval, how.ramp)
-    descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=progress)
-    final = masked.settle(parameters)
-    return Pruned(final, _by_layer(layout, masked.mask))
+        def rule(part: float, current: Tensor, start: float = start, end: float = end) -> BoolArray:
+            return lamp_mask(_flat_weights(layout, current), kept_count(layout.weight_count, how.density_at(part, start, end)))
+
+        def report(stage: str, done: int, total: int, before: int = finished) -> None:
+            progress(stage, before + done, epochs)
+
+        masked = RenewedMask(layout, rule, how.interval, how.ramp)
+        descend(layout, parameters, samples, descent, generator, transform=masked, stage="prune", progress=report)
+        parameters, mask, finished = masked.settle(parameters), masked.mask, finished + descent.epochs
+    return Pruned(parameters, _by_layer(layout, mask))
 
 
 class MaskedParameters:

@@ -12,6 +12,7 @@ matmul                 refused: the weights of the PEs cannot come from activati
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -152,26 +153,25 @@ def put_weights(network: Network, found: MachineLayer, weights: FloatArray) -> n
             return changed
 
 
-def machine_activations(found: MachineLayer, tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Return which activations are not zero [geometry.inputs], from the ``tensor`` that the layer reads."""
+def machine_activations(found: MachineLayer, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the activations that a layer reads [geometry.inputs], in the order of the machines, from the ``tensor`` of the network."""
     layer, geometry = found.layer, found.geometry
-    values = np.asarray(tensor) != 0
     match layer.kind:
         case LayerKind.CONVOLUTION:
-            flat: npt.NDArray[np.bool_] = np.moveaxis(values[0], 0, -1).reshape(-1)
+            flat: npt.NDArray[Any] = np.moveaxis(tensor[0], 0, -1).reshape(-1)
             return flat
         case LayerKind.TRANSPOSED_CONVOLUTION:
             assert layer.geometry is not None
             strides = _plane(layer.geometry.strides, 1)
-            stuffed = np.zeros((geometry.height, geometry.width, geometry.channels), dtype=np.bool_)
-            pixels = np.moveaxis(values[0], 0, -1)
+            stuffed = np.zeros((geometry.height, geometry.width, geometry.channels), dtype=tensor.dtype)
+            pixels = np.moveaxis(tensor[0], 0, -1)
             stuffed[:: strides[0], :: strides[1]] = pixels if pixels.ndim == 3 else pixels[None]
             return stuffed.reshape(-1)
         case _:
-            return _steps(layer, values).reshape(-1)
+            return _steps(layer, tensor).reshape(-1)
 
 
-def _steps(layer: MatrixLayer, values: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _steps(layer: MatrixLayer, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the vectors [steps * batch, columns]; of hidden states those of the step before, zero before the first."""
     if not layer.recurrent:
         swapped = layer.kind is LayerKind.FULLY_CONNECTED and layer.transposed and values.ndim > 1 and values.shape[-1] != layer.columns
