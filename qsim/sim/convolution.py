@@ -39,7 +39,8 @@ class LoweredConvolution:
     """A convolution on one machine, before its input is known.
 
     ``first`` and ``last``: whether its input comes from and its output goes off the chip, which a spilled layer always does.
-    ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows; ``adds``, ``multiplies``: of a recurrent cell.
+    ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows; ``adds``, ``multiplies``: of a recurrent
+    cell.
     """
 
     name: str
