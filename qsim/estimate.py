@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from qsim import __version__
 from qsim.arch.architecture import Architecture, PEKind
-from qsim.compress.post_training import Coding, PostTraining
+from qsim.compress.post_training import Coding, PostTraining, real_weights
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
 from qsim.errors import DataError, UnsupportedProgram
@@ -93,11 +93,11 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     constants, lowered = dict(network.constants), []
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
-        form, weights = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
-        assert layer.layer.weight is not None
-        constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, weights)
+        form = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
-        del form, weights
+        assert layer.layer.weight is not None
+        constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, real_weights(form))
+        del form
         progress("prune, quantise, prepare", number, len(found))
     return Prepared(
         network=replace(network, constants=constants, passes=(*network.passes, plan.text)),

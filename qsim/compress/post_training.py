@@ -44,8 +44,8 @@ class PostTraining:
         if not 1 <= self.bits <= WEIGHT_BITS:
             raise RecipeError(path="bits", rule=f"1 to {WEIGHT_BITS}", value=self.bits)
 
-    def quantise(self, weights: Weights, density: float) -> tuple[Form, Weights]:
-        """Return the stored form of ``weights`` [rows, cols] at ``density`` (0 to 1), and the float weights that it stands for."""
+    def quantise(self, weights: Weights, density: float) -> Form:
+        """Return the stored form of ``weights`` [rows, cols] at ``density`` (0 to 1)."""
         if not 0 < density <= 1:
             raise RecipeError(path="density", rule="above 0, at most 1", value=density)
         mask = kept(weights, density)
@@ -69,7 +69,7 @@ def kept(weights: Weights, density: float) -> BoolArray:
     flat = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1)
     threshold, ties = _threshold(flat, count)
     mask = (flat > threshold) | (flat < -threshold)
-    mask[np.flatnonzero(np.abs(flat) == threshold)[:ties] if ties else []] = True
+    mask[np.flatnonzero((flat == threshold) | (flat == -threshold))[:ties]] = True
     return mask.reshape(weights.shape)
 
 
@@ -95,13 +95,25 @@ def _within(magnitudes: Weights, upper: int) -> Weights:
     return found
 
 
-def _fixed(weights: Weights, mask: BoolArray, bits: int) -> tuple[Dense, Weights]:
+def real_weights(form: Form) -> Weights:
+    """Return the float weights [rows, cols] that a form stands for, scales of rows applied."""
+    if isinstance(form, ScalarCoded):
+        real: Weights = (form.codebook * form.weight_format.lsb).astype(np.float32)[form.codes]
+        if form.mask is not None:
+            real *= form.mask
+        return real
+    values = form.reconstruct() * form.weight_format.lsb
+    if isinstance(form, Pyramid):
+        values = values * (form.scales * form.scale_format.lsb)[:, None]
+    return values.astype(np.float32)
+
+
+def _fixed(weights: Weights, mask: BoolArray, bits: int) -> Dense:
     weight_format = FixedFormat(max(2, bits), best_fraction(weights, max(2, bits)))
-    values = weight_format.quantise(np.where(mask, weights, 0))
-    return Dense(values=values, weight_format=weight_format), (values * weight_format.lsb).astype(np.float32)
+    return Dense(values=weight_format.quantise(np.where(mask, weights, 0)), weight_format=weight_format)
 
 
-def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded, Weights]:
+def _codebook(weights: Weights, mask: BoolArray, bits: int) -> ScalarCoded:
     own = weights[mask]
     if not own.size:
         own = np.zeros(1, dtype=np.float32)
@@ -110,24 +122,18 @@ def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded
     weight_format = FixedFormat(WEIGHT_BITS, best_fraction(centroids, WEIGHT_BITS))
     codebook = np.unique(weight_format.quantise(centroids))
     codebook = codebook[codebook != 0] if np.any(codebook) else codebook
-    values = codebook * weight_format.lsb
-    found = assign(weights[mask], np.asarray(values, dtype=np.float64)).astype(np.uint16)
-    codes, real = np.zeros(weights.shape, dtype=np.uint16), np.zeros(weights.shape, dtype=np.float32)
-    codes[mask] = found
-    real[mask] = values.astype(np.float32)[found]
-    return ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask), real
+    codes = np.zeros(weights.shape, dtype=np.uint16)
+    if mask.any():
+        codes[mask] = assign(own, np.asarray(codebook * weight_format.lsb, dtype=np.float64)).astype(np.uint16)
+    return ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask)
 
 
-def _pulses(weights: Weights, mask: BoolArray, bits: int) -> tuple[Pyramid, Weights]:
+def _pulses(weights: Weights, mask: BoolArray, bits: int) -> Pyramid:
     """As many pulses a row as kept weights, at most so many that the largest fits ``bits``."""
     real = np.where(mask, weights, 0)
-    pulses = max(1, round(float(mask.sum()) / len(weights)))
-    points = nearest_points(real, pulses)
+    points = nearest_points(real, max(1, round(float(mask.sum()) / len(weights))))
     limit = (1 << (bits - 1)) - 1
     points = np.clip(points, -limit, limit)
     scales = np.maximum(best_scales(real, points), 0.0)
     scale_format = FixedFormat(WEIGHT_BITS, best_fraction(scales, WEIGHT_BITS, signed=False), signed=False)
-    stored = scale_format.quantise(scales)
-    return Pyramid(pulses=points, scales=stored, scale_format=scale_format), (points * (stored * scale_format.lsb)[:, None]).astype(
-        np.float32
-    )
+    return Pyramid(pulses=points, scales=scale_format.quantise(scales), scale_format=scale_format)
