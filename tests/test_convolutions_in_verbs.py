@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from qsim.arch.presets import MACHINES
+from qsim.array_job import check_chain
 from qsim.cli.inspect_verb import _shapes
 from qsim.encode.sizes import table
 from qsim.errors import UnsupportedProgram
 from qsim.formats.layer import StreamKind
-from qsim.verify import array_job, check_in_rtl, torch_outputs
+from qsim.verify import torch_outputs
 from tests.model.test_convolutional_file import small
 
 MACHINE = next(machine for machine in MACHINES.values() if machine.name.startswith("sparse-rtl"))
@@ -26,13 +27,13 @@ def test_the_size_table_counts_convolutions_and_leaves_pools_out() -> None:
     assert [name for name, _ in _shapes(model)] == ["input", "conv", "pool"]
 
 
-def test_the_rtl_refuses_windows_by_name() -> None:
-    """Is a convolution or pool an error that names the node, instead of wrong bits?"""
+def test_whole_networks_with_windows_are_refused_in_rtl_by_name() -> None:
+    """Is a convolution or pool in a network an error that names the node?"""
     model = small()
-    with pytest.raises(UnsupportedProgram, match="conv must be a fully connected layer to run in RTL, not 'Convolution'"):
-        array_job(model.layers[0], MACHINE, np.zeros((1, 60), dtype=np.int64))
-    with pytest.raises(UnsupportedProgram, match="pool must be a fully connected layer to run in RTL, not 'MaxPool'"):
-        check_in_rtl(model.graph.nodes[1])
+    with pytest.raises(UnsupportedProgram, match=r"conv must be a fully connected layer for a whole network in RTL .*not 'Convolution'"):
+        check_chain(model.graph.nodes[0])
+    with pytest.raises(UnsupportedProgram, match=r"pool must be a fully connected layer for a whole network in RTL .*not 'MaxPool'"):
+        check_chain(model.graph.nodes[1])
 
 
 def test_outputs_of_pytorch_are_those_of_layers_with_weights() -> None:

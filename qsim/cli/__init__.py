@@ -23,13 +23,15 @@ VERBS: dict[str, str] = {
     "import": "Read an ONNX file or a torch.export program: its layers, checked against ONNX Runtime or PyTorch.",
     "inspect": "Show what every byte of a .qsz file is.",
     "simulate": "Run .qsz files on machines, cycle by cycle.",
+    "estimate": "Run a whole float network (ONNX, PyTorch or by name) on machines, without retraining.",
     "compare": "Put simulated runs side by side.",
     "report": "Write the HTML report, figures and data of simulated runs.",
     "verify": "Run real inputs through the RTL and compare bits and cycles.",
     "rtl": "Write a machine as Verilog, with memory images, registers, C header and test bench.",
     "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
-    "list": "List machines, technologies, recipes, workloads, quantizers.",
+    "bench-methods": "Compress one network by every method at several rates.",
+    "list": "List machines, technologies, recipes, workloads, networks, quantizers.",
 }
 
 
@@ -44,7 +46,7 @@ class LazyGroup(click.Group):
         """Return the verb's command, or None for an unknown one."""
         if name not in VERBS:
             return None
-        module = importlib.import_module(f"qsim.cli.{name}_verb")
+        module = importlib.import_module(f"qsim.cli.{name.replace('-', '_')}_verb")
         command: click.Command = module.command
         return command
 

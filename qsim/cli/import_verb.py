@@ -43,8 +43,8 @@ def command(
     from qsim.cli.console import echo_json, progress
 
     with progress() as report:
-        network, agreement = _read(
-            file, _numbers("--dim", dims, int), _numbers("--fix", fixed, float), allow_unsupported, check, seed, report
+        network, agreement = read_network(
+            file, numbers("--dim", dims, int), numbers("--fix", fixed, float), allow_unsupported, check, seed, report
         )
     if as_json:
         echo_json(_facts(network, agreement))
@@ -52,7 +52,8 @@ def command(
         _show(network, agreement)
 
 
-def _numbers(option: str, texts: tuple[str, ...], read: Callable[[str], Number]) -> dict[str, Number]:
+def numbers(option: str, texts: tuple[str, ...], read: Callable[[str], Number]) -> dict[str, Number]:
+    """Read ``NAME=NUMBER`` texts. Raises :class:`QsimError` for anything else."""
     found: dict[str, Number] = {}
     for text in texts:
         name, _, value = text.rpartition("=")
@@ -65,9 +66,10 @@ def _numbers(option: str, texts: tuple[str, ...], read: Callable[[str], Number])
     return found
 
 
-def _read(
+def read_network(
     file: Path, dims: dict[str, int], fixed: dict[str, float], allow_unsupported: bool, check: bool, seed: int, report: "Progress"
 ) -> "tuple[Network, Agreement | None]":
+    """Read a network from a file and, with ``check``, compare it with ONNX Runtime or PyTorch."""
     if file.suffix == ".pt2":
         from qsim.build import need_torch
 
@@ -116,7 +118,10 @@ def _show(network: "Network", agreement: "Agreement | None") -> None:
     ends = [*(f"in {name}: {network.tensors[name]}" for name in network.inputs)]
     ends += [f"out {name}: {network.tensors.get(name, 'unknown')}" for name in network.outputs]
     notes = [f"{len(network.operators):,} operators, {network.parameters:,} parameters", *ends, *network.passes]
-    notes += [f"hole: {hole}; {len(hole.constants)} weights inside" if hole.constants else f"hole: {hole}" for hole in network.holes]
+    causes = [hole for hole in network.holes if not hole.behind]
+    notes += [f"hole: {hole}; {len(hole.constants)} weights inside" if hole.constants else f"hole: {hole}" for hole in causes]
+    if len(causes) < len(network.holes):
+        notes.append(f"{len(network.holes) - len(causes)} operators behind holes have unknown shapes; layers among them are not listed")
     notes.append(_verdict(agreement))
     for note in notes:
         out.print(plain(note), soft_wrap=True)

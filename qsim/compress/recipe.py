@@ -26,6 +26,7 @@ NAMES = (
     "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
     "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-one-percent",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
+    "affine", "vq", "pq", "rvq",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 

@@ -9,7 +9,9 @@ import contextlib
 import io
 import logging
 import operator as python_operator
+import pickle
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from qsim.model.network import Array, Network, Operator, TensorType
 from qsim.progress import Progress, silent
 
 ROUNDS_OF_DECOMPOSITION = 4
+UNREADABLE = (RuntimeError, ValueError, TypeError, KeyError, OSError, AssertionError, zipfile.BadZipFile, pickle.UnpicklingError)
 WITHOUT_EFFECT = ("_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size", "sym_size")
 
 
@@ -93,7 +96,7 @@ def import_pt2(
     try:
         with _quiet():
             program = torch.export.load(place)
-    except (RuntimeError, ValueError, KeyError, OSError, AssertionError) as error:
+    except UNREADABLE as error:
         raise FileFormatError(path=str(place), rule="a program of torch.export", value=_first_line(error)) from error
     network = _network(program, place.stem, str(place), allow_unsupported, fold, progress)
     return Imported(network=network, agreement=_check(program.module(), network, seed, tolerance, progress) if check else None)
@@ -229,7 +232,7 @@ class _Program:
         """Append an operator that cannot be translated; PyTorch knows the shapes that it gives."""
         results = node.meta.get("val")
         many = isinstance(results, list | tuple)
-        found = [result for result in (results if many else [results])]  # noqa: C416  # a copy that may be extended
+        found = [result for result in (results if many else [results])]  # a copy that may be extended
         names = tuple(self._draft.fresh_tensor(f"{node.name}.{place}" if place else node.name) for place in range(len(found)))
         hints = dict(self._draft.hints)
         for name, result in zip(names, found, strict=True):

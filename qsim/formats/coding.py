@@ -20,7 +20,7 @@ from qsim.formats.layer import MAX_CODEBOOK, MAX_WEIGHT_WIDTH, CompressedLayer, 
 from qsim.formats.sparse import MAX_INDEX_BITS, RelativeEntries, RelativeIndex
 from qsim.formats.symbols import EncodeOptions, LayerWriter, cost_bits, entropy_bits, read_fixed, read_symbols
 
-DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED = range(4)
+DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED, PRODUCT_CODED = range(5)
 EVERY_CELL, BY_ROW, BY_COLUMN, BY_CONTEXT = range(4)
 SEARCHED_INDEX_BITS = range(1, 13)
 
@@ -41,7 +41,8 @@ def encode_form(form: Form, bias: IntArray, bias_format: FixedFormat, options: E
             writer.fixed("scales", StreamKind.CODEBOOK, form.scales, form.scale_format.width)
             _write_values(writer, form.pulses, options)
         case VectorCoded():
-            writer.numbers(VECTOR_CODED, *_numbers(form.weight_format), *form.codebooks.shape)
+            kind = (VECTOR_CODED,) if form.segments == 1 else (PRODUCT_CODED, form.segments)
+            writer.numbers(*kind, *_numbers(form.weight_format), *form.codebooks.shape)
             writer.fixed("codebook", StreamKind.CODEBOOK, form.codebooks, form.weight_format.width)
             for stage, indices in enumerate(form.indices):
                 writer.symbols(f"stage{stage}", StreamKind.WEIGHT, indices.astype(np.int64), options)
@@ -58,7 +59,7 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
     that :func:`encode_form` cannot have written.
     """
     form: Form
-    match header.integer("form", DENSE, VECTOR_CODED):
+    match header.integer("form", DENSE, PRODUCT_CODED):
         case 0:
             weight_format = _format(header, "weight_format")
             form = Dense(values=_read_values(header, payload, rows, cols), weight_format=weight_format)
@@ -68,8 +69,10 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
             scale_format = _format(header, "scale_format")
             scales = read_fixed(payload, "scales", rows, scale_format.width, scale_format.signed)
             form = Pyramid(pulses=_read_values(header, payload, rows, cols), scales=scales, scale_format=scale_format)
+        case 3:
+            form = _read_vector_coded(header, payload, rows, cols, 1)
         case _:
-            form = _read_vector_coded(header, payload, rows, cols)
+            form = _read_vector_coded(header, payload, rows, cols, header.integer("segments", 2, max(2, cols)))
     bias = read_fixed(payload, "bias", rows, bias_format.width, bias_format.signed)
     header.end()
     return form, bias
@@ -116,7 +119,7 @@ def _read_scalar_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> 
     return ScalarCoded(codes=codes.astype(np.uint16), codebook=codebook, weight_format=weight_format, mask=mask)
 
 
-def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> VectorCoded:
+def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int, segments: int) -> VectorCoded:
     weight_format = _format(header, "weight_format")
     stages = header.integer("stages", 1, 256)
     size = header.integer("vectors", 1, MAX_CODEBOOK)
@@ -130,6 +133,7 @@ def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> 
         rows=rows,
         cols=cols,
         weight_format=weight_format,
+        segments=segments,
     )
 
 

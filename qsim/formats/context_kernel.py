@@ -46,6 +46,17 @@ def _ratio(found: int, expected: int) -> int:
 
 
 @njit(cache=True)
+def _density(in_column: int, row: int, in_row: int, expected: int) -> int:
+    """Quantise the chance that rows and columns alone give a cell: its column's share of kept cells times how its row compares so far."""
+    share = (in_column * 4096 + 512) // (row + 2)
+    chance = share * (16 * in_row + 16) // (expected + 16)
+    octave = 0
+    while chance >> octave > 7:
+        octave += 1
+    return min(63, 4 * octave + (chance >> octave) & 63) if octave else min(63, chance)
+
+
+@njit(cache=True)
 def _pattern(kept: IntArray, col: int, grid: int) -> int:
     """Return which of six neighbours in the row were kept, a bit each: left, second left, above, above left, above right, second above.
 
@@ -81,11 +92,11 @@ def _around(in_column: IntArray, col: int, grid: int) -> int:
 @njit(cache=True)
 def _cell_slots(slots: IntArray, facts: IntArray, col: int, in_row: int, above: int) -> None:
     """Write the slots for "is this cell kept?": what its row, its column and its neighbours in the picture have so far."""
-    height, column, around, both, ratio, pattern, near = facts
-    slots[0] = column * COUNT_STEPS + height
+    height, column, around, both, ratio, pattern, near, density = facts
+    slots[0] = density
     slots[1] = (ratio * COUNT_STEPS + column) * COUNT_STEPS + height
     slots[2] = pattern * COUNT_STEPS + column
-    slots[3] = around * COUNT_STEPS + height
+    slots[3] = (density * COUNT_STEPS + around) * 4 + min(near, 3)
     slots[4] = (ratio * COUNT_STEPS + both) * COUNT_STEPS + height
     slots[5] = col
     slots[6] = (_steps(in_row) * COUNT_STEPS + column) * 4 + above
@@ -124,11 +135,11 @@ def code_cells(
     a chance, ``squash`` [2 * LIMIT + 1] its inverse, ``rates`` [SLOW + 1] the share of ONE by which a slot learns.
     """
     rows, cols = cells.shape
-    size = max(COUNT_STEPS * COUNT_STEPS * RATIO_STEPS, cols, 17 << depth)
+    size = max(64 * COUNT_STEPS * 4, COUNT_STEPS * COUNT_STEPS * RATIO_STEPS, cols, 17 << depth)
     chances = np.full((2 * INPUTS, size), ONE // 2, dtype=np.int64)
     seen = np.zeros((2 * INPUTS, size), dtype=np.int64)
     weights = np.full((4 + depth, INPUTS), FIRST_WEIGHT, dtype=np.int64)
-    slots, inputs, facts = np.zeros(INPUTS, dtype=np.int64), np.zeros(INPUTS, dtype=np.int64), np.zeros(7, dtype=np.int64)
+    slots, inputs, facts = np.zeros(INPUTS, dtype=np.int64), np.zeros(INPUTS, dtype=np.int64), np.zeros(8, dtype=np.int64)
     coder = _start(data, decoding)
     in_column, last_of_column = np.zeros(cols + 1, dtype=np.int64), np.full(cols, 16, dtype=np.int64)
     kept, above = np.zeros(cols, dtype=np.int64), np.zeros(cols, dtype=np.int64)
@@ -141,6 +152,7 @@ def code_cells(
             facts[0], facts[1], facts[2] = _steps(row), _steps(in_column[col]), _steps(around)
             facts[3], facts[4], facts[5] = _steps(around + 2 * in_column[col]), _ratio(in_row, expected), pattern
             facts[6] = _ones(pattern)
+            facts[7] = _density(in_column[col], row, in_row, expected)
             if hole >= 0:
                 _cell_slots(slots, facts, col, in_row, above[col])
                 bit = 1 if cells[row, col] != hole else 0

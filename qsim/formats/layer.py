@@ -9,7 +9,8 @@ form           the integer weight in row i, column j
 Dense          ``values[i, j]``
 ScalarCoded    ``codebook[codes[i, j]]`` where ``mask[i, j]`` (or without a mask), else 0
 Pyramid        ``pulses[i, j]``; the row's output is multiplied by ``scales[i]`` once, at the drain
-VectorCoded    ``sum over stages s of codebooks[s, indices[s, v], j % d]`` with ``v = i * (cols // d) + j // d``
+VectorCoded    ``sum over stages s of codebooks[s, g * k + indices[s, v], j % d]`` with ``v = i * (cols // d) + j // d`` and g the
+               segment of column j
 =============  ==================================================================================================
 
 A row is one output, a column is the weights of one input activation.
@@ -151,9 +152,10 @@ class Pyramid:
 class VectorCoded:
     """Vectors of ``d`` neighbouring weights of a row, each a sum of one codebook vector a stage.
 
-    ``indices`` [stages, rows * cols // d] and ``codebooks`` [stages, k, d], integers in ``weight_format``. One stage is
-    vector (product) quantisation, more are residual quantisation. ``cols`` must be a multiple of ``d`` and every sum must
-    lie in the range of ``weight_format``.
+    ``indices`` [stages, rows * cols // d] below k and ``codebooks`` [stages, segments * k, d], integers in ``weight_format``. One
+    stage is vector quantisation, more are residual quantisation. With more than one of ``segments``, which cut the columns into equal
+    parts, each has its own k vectors: product quantisation. ``cols`` must be a multiple of ``d * segments`` and every sum must lie in the
+    range of ``weight_format``.
     """
 
     indices: CodeArray
@@ -161,6 +163,7 @@ class VectorCoded:
     rows: int
     cols: int
     weight_format: FixedFormat
+    segments: int = 1
 
     def __post_init__(self) -> None:
         _freeze(self, "indices", np.uint16, 2, "vector_coded.indices")
@@ -169,10 +172,13 @@ class VectorCoded:
         if stages < 1 or not 1 <= size <= MAX_CODEBOOK or width < 1:
             rule = f"stages >= 1, 1 to {MAX_CODEBOOK} vectors, d >= 1"
             raise FieldError(path="vector_coded.codebooks", rule=rule, value=[stages, size, width])
-        if self.rows < 0 or self.cols < 0 or self.cols % width:
-            raise FieldError(path="vector_coded.cols", rule=f"a multiple of d = {width}", value=self.cols)
+        if self.segments < 1 or size % self.segments:
+            raise FieldError(path="vector_coded.segments", rule=f"a divisor of the {size} vectors of a stage", value=self.segments)
+        if self.rows < 0 or self.cols < 0 or self.cols % (width * self.segments):
+            rule = f"a multiple of d = {width}" + (f" times {self.segments} segments" if self.segments > 1 else "")
+            raise FieldError(path="vector_coded.cols", rule=rule, value=self.cols)
         check_shape(self.indices, (stages, self.rows * self.cols // width), "vector_coded.indices")
-        check_range(self.indices, 0, size - 1, "vector_coded.indices")
+        check_range(self.indices, 0, size // self.segments - 1, "vector_coded.indices")
         low, high = self.weight_format.minimum, self.weight_format.maximum
         check_range(self.codebooks, low, high, "vector_coded.codebooks")
         check_range(self.reconstruct(), low, high, "vector_coded (sum of stages)")
@@ -180,8 +186,10 @@ class VectorCoded:
     def reconstruct(self) -> IntArray:
         """Return the integer weights, int64 [rows, cols]."""
         weights = np.zeros((self.indices.shape[1], self.codebooks.shape[2]), dtype=np.int64)
+        per_row = self.cols // self.codebooks.shape[2]
+        segment = np.arange(self.indices.shape[1]) % max(1, per_row) // max(1, per_row // self.segments)
         for stage, codebook in zip(self.indices, self.codebooks, strict=True):
-            weights += codebook[stage]
+            weights += codebook[segment * (len(codebook) // self.segments) + stage]
         return weights.reshape(self.rows, self.cols)
 
 

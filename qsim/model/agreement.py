@@ -62,7 +62,7 @@ def _rows_indexed(network: Network, name: str) -> int:
     for operator in network.operators:
         if operator.kind == "Gather" and operator.inputs[1] == name and operator.inputs[0] in network.constants:
             axis = operator.attributes.get("axis", 0)
-            return network.constants[operator.inputs[0]].shape[axis if isinstance(axis, int) else 0]
+            return int(network.constants[operator.inputs[0]].shape[axis if isinstance(axis, int) else 0])
     return 2
 
 

@@ -54,12 +54,16 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hole:
-    """An operator by name that cannot be computed, with the reason; ``constants`` are the weights inside it, by name."""
+    """An operator by name that cannot be computed, with the reason; ``constants`` are the weights inside it, by name.
+
+    ``behind``: it is supported, but a hole before it hides the shape of its input.
+    """
 
     operator: str
     kind: str
     reason: str
     constants: tuple[str, ...] = ()
+    behind: bool = False
 
     def __str__(self) -> str:
         return f"{self.operator!r} ({self.kind}): {self.reason}"
@@ -133,7 +137,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of weights: the elements of all floating-point weights that are no scalars. Memory that two constants share counts once."""
+        """Number of weights: the elements of all floating-point weights that are no scalars; memory that two share counts once."""
         found = [self.constants[name] for name in self.weights]
-        shared = {(value.__array_interface__["data"][0], value.size): value.size for value in found if value.ndim and value.dtype.kind == "f"}
-        return sum(shared.values())
+        floats = [value for value in found if value.ndim and value.dtype.kind == "f"]
+        return sum({(value.__array_interface__["data"][0], value.size): value.size for value in floats}.values())

@@ -96,7 +96,8 @@ class _Importer:
         outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
         scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
         if kind == "Constant":
-            self.draft.add_constant(outputs[0], self._constant(item, attributes), weight=True)
+            value = self._constant(item, attributes)
+            self.draft.add_constant(outputs[0], value, weight=value.size > 1)
             return None
         node = Node(
             name=item.name or f"{item.op_type}:{outputs[0]}", kind=kind, inputs=inputs, outputs=outputs, attributes=attributes,

@@ -39,7 +39,8 @@ class LoweredConvolution:
     """A convolution on one machine, before its input is known.
 
     ``first`` and ``last``: whether its input comes from and its output goes off the chip, which a spilled layer always does.
-    ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows.
+    ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows; ``adds``, ``multiplies``: of a recurrent
+    cell.
     """
 
     name: str
@@ -53,6 +54,8 @@ class LoweredConvolution:
     passes: tuple[Pass, ...]
     stored: int
     compares: int
+    adds: int
+    multiplies: int
     dense_macs: int
 
     @property
@@ -132,13 +135,15 @@ class LoweredConvolution:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
     """``first``, ``last``: the input comes from and the output goes off the chip. ``stored``: activations that are stored, None where they
-    are the layer's outputs; ``compares``: made for them by a pool.
+    are the layer's outputs; ``compares``: made for them by a pool; ``adds``, ``multiplies``: of a recurrent cell.
     """
 
     first: bool = False
     last: bool = False
     stored: int | None = None
     compares: int = 0
+    adds: int = 0
+    multiplies: int = 0
 
 
 def lower_convolution(
@@ -153,7 +158,7 @@ def lower_convolution(
     whole = geometry.groups > 1 and machine.array.kind is PEKind.SPARSE
     channels = geometry.channels if whole else geometry.group_channels
     columns = Columns.of(geometry.taps, channels, machine.scan.row_width)
-    passes = tuple(_passes(_whole(form, geometry) if whole else form, geometry, whole, columns, bias_bits, machine, name))
+    passes = tuple(_passes(one_matrix(form, geometry) if whole else form, geometry, whole, columns, bias_bits, machine, name))
     lowered = LoweredConvolution(
         name=name,
         geometry=geometry,
@@ -166,6 +171,8 @@ def lower_convolution(
         passes=passes,
         stored=geometry.pixels * form.rows if boundary.stored is None else boundary.stored,
         compares=boundary.compares,
+        adds=boundary.adds,
+        multiplies=boundary.multiplies,
         dense_macs=geometry.pixels * form.rows * form.cols,
     )
     if not machine.streams_weights:
@@ -185,7 +192,7 @@ def _passes(
             yield Pass(block=block, group=None if groups == 1 else group, repeats=groups if alike else 1)
 
 
-def _whole(form: Form, geometry: Geometry) -> ScalarCoded:
+def one_matrix(form: Form, geometry: Geometry) -> ScalarCoded:
     """Return the weights of all groups as one block matrix, empty outside the groups."""
     if not isinstance(form, ScalarCoded):
         rule = "ScalarCoded on a sparse PE (choose another machine, or a recipe with a scalar codebook)"

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from qsim.arch.architecture import Dram
 from qsim.errors import UnsupportedProgram
@@ -13,15 +11,16 @@ from qsim.formats.fixed import IntArray
 from qsim.results import LayerResult, Stall, UnitTime
 from qsim.sim.account import unit
 from qsim.sim.blocks import ADDITIONS, EMPTY, ENTRIES, FILLERS, WEIGHT_ROWS, Load
-from qsim.sim.convolution import LoweredConvolution, Pass
+from qsim.sim.convolution import LoweredConvolution, MakeMap, Pass
 from qsim.sim.counts import LayerTotals, layer_counts
-from qsim.sim.memory import HITS, MISSES, bursts_of, channel_constants, channel_service, channel_state, request_groups
+from qsim.sim.memory import GROUP_BURSTS, HITS, MISSES, bursts_of, channel_constants, channel_service, channel_state, request_groups
 from qsim.sim.pe.work import Totals
-from qsim.sim.pixels import ActivationMap, PixelPrograms, PixelTotals, activation_map, totals_of
+from qsim.sim.pixels import PixelPrograms, PixelTotals, activation_map, totals_of
 from qsim.units import BITS_PER_BYTE
 
 RunPixels = Callable[[PixelPrograms], PixelTotals]
 Serve = Callable[[int, IntArray, IntArray, IntArray, IntArray, IntArray], int]
+Stream = Callable[[int, IntArray, int, IntArray, IntArray, IntArray], int]
 
 
 def serve(start: int, address: IntArray, size: IntArray, constants: IntArray, state: IntArray, ends: IntArray) -> int:
@@ -31,6 +30,26 @@ def serve(start: int, address: IntArray, size: IntArray, constants: IntArray, st
         time = channel_service(time, address[request], size[request], constants, state)
         ends[request] = time
     return time if len(address) else start
+
+
+def stream(start: int, rows: IntArray, group: int, constants: IntArray, state: IntArray, sums: IntArray) -> int:
+    """Run the output rows of a spilled pass from cycle ``start`` on; return the cycle after the last.
+
+    ``rows`` [5, rows]: address and bytes of the input that a row needs first, cycles of its pixels, address and bytes of its outputs;
+    ``group``: bytes of a request. ``sums`` [2, 3] takes for input and output the cycles waited, the cycles served and the bursts.
+    """
+    time = start
+    for row in rows.T.tolist():
+        for way, (address, size) in enumerate((row[:2], row[3:])):
+            begin = time
+            if size:
+                addresses = np.arange(address, address + size, group)
+                sizes = np.minimum(group, address + size - addresses)
+                time = serve(time, addresses, sizes, constants, state, np.zeros(len(addresses), dtype=np.int64))
+                sums[way] += (time - begin, time - begin - 1, bursts_of(addresses, sizes, int(constants[1])))
+            if way == 0:
+                time += row[2]
+    return time
 
 
 def run_one_by_one(pixels: PixelPrograms) -> PixelTotals:
@@ -45,7 +64,7 @@ class _Clock:
     """Where the layer is in time, and what its cycles and bursts went to."""
 
     dram: Dram | None
-    serve: Serve
+    engine: "_Engine"
     now: int = 0
     waits: dict[str, int] = field(default_factory=lambda: {"weights": 0, "input": 0, "output": 0})
     served: dict[str, int] = field(default_factory=lambda: {"weights": 0, "input": 0, "output": 0})
@@ -64,7 +83,7 @@ class _Clock:
         if self.dram is None or not len(address):
             return
         ends = np.zeros(len(address), dtype=np.int64)
-        begin, end = self.now, int(self.serve(self.now, address, size, self.constants, self.state, ends))
+        begin, end = self.now, int(self.engine.serve(self.now, address, size, self.constants, self.state, ends))
         self.served[what] += end - begin - 1
         self.bursts[what] += bursts_of(address, size, self.dram.burst_bytes)
         if decode is not None and decode.any():
@@ -77,21 +96,31 @@ class _Clock:
         self.now = end
         self.waits[what] += end - begin
 
+    def stream(self, rows: IntArray) -> None:
+        """Run the rows of a spilled pass."""
+        assert self.dram is not None
+        sums = np.zeros((2, 3), dtype=np.int64)
+        self.now = int(self.engine.stream(self.now, rows, GROUP_BURSTS * self.dram.burst_bytes, self.constants, self.state, sums))
+        for what, (waited, served, bursts) in zip(("input", "output"), sums.tolist(), strict=True):
+            self.waits[what] += waited
+            self.served[what] += served
+            self.bursts[what] += bursts
+
 
 class ConvolutionRun:
     """One prepared convolution with one input, on one engine. Everything is known once it is constructed."""
 
     def __init__(self, layer: LoweredConvolution, activations: IntArray, engine: str) -> None:
         self.layer = layer
-        run_pixels, served, map_of = _engine(engine)
-        self.clock = _Clock(layer.machine.dram, served)
+        parts = _engine(engine)
+        self.clock = _Clock(layer.machine.dram, parts)
         self.totals: list[tuple[Pass, PixelTotals]] = []
         self.weights_at = 0
         self.regions = _Regions(layer)
         if layer.loads_input and not layer.spilled:
             self._move("input", self.regions.input(0, layer.geometry.height))
-        for part, pixels in layer.pixels(activations, map_of):
-            found = run_pixels(pixels)
+        for part, pixels in layer.pixels(activations, parts.map_of):
+            found = parts.run(pixels)
             self.totals.append((part, found))
             for number in range(1 if part.block.load is None and not layer.spilled else part.repeats):
                 self.regions.group = (part.group or 0) + number
@@ -119,14 +148,12 @@ class ConvolutionRun:
             cycles = int(found.pixel_cycles.sum()) * (1 if len(found.pixel_cycles) > 1 or each == 1 else each)
             self.clock.now += times * cycles + gap * (times * each - 1)
             return
-        rows = np.resize(found.pixel_cycles, each).reshape(layer.geometry.output_height, -1).sum(axis=1) + gap * layer.geometry.output_width
-        first = 0
-        for row, cycles in enumerate(rows.tolist()):
-            last = self.regions.needed(row)
-            self._move("input", self.regions.input(first, last))
-            first = max(first, last)
-            self.clock.now += cycles
-            self._move("output", self.regions.output(*self.regions.stored_rows(row, part)))
+        height = layer.geometry.output_height
+        rows = np.empty((5, height), dtype=np.int64)
+        rows[:2] = self.regions.input_rows()
+        rows[2] = np.resize(found.pixel_cycles, each).reshape(height, -1).sum(axis=1) + gap * layer.geometry.output_width
+        rows[3:] = self.regions.output_rows(part)
+        self.clock.stream(rows)
         self.clock.now -= gap
 
     def _move(self, what: str, region: tuple[int, int]) -> None:
@@ -199,6 +226,8 @@ class ConvolutionRun:
             input_writes=inputs,
             output_reads=outputs,
             compares=layer.compares,
+            adds=layer.adds,
+            multiplies=layer.multiplies,
             loaded_rows=sum(load.loaded_rows for load in loads),
             loaded_pointers=sum(load.loaded_pointers for load in loads),
             table_rows=layer.out_channels,
@@ -228,45 +257,55 @@ class _Regions:
         self.bytes = {"input": 0, "output": 0}
 
     def _bytes(self, elements: int) -> int:
-        return -(-elements * self.bits // BITS_PER_BYTE)
+        return int(_bytes_of(np.array(elements), self.bits))
 
     def input(self, first: int, last: int) -> tuple[int, int]:
-        """Return address and bytes of the input rows ``first`` to ``last``, exclusive: of the channels of one pass."""
-        layer = self.layer
-        geometry = layer.geometry
-        one_by_one = layer.spilled and layer.passes[0].group is not None
-        channels = geometry.group_channels if one_by_one else geometry.channels
-        size = self._bytes(max(0, last - first) * geometry.width * channels)
+        """Return address and bytes of the input rows ``first`` to ``last``, exclusive."""
+        geometry = self.layer.geometry
+        size = self._bytes(max(0, last - first) * geometry.width * geometry.channels)
         self.bytes["input"] += size
-        start = first + self.group * geometry.height if one_by_one else first
-        return self.input_at + self._bytes(start * geometry.width * channels), size
+        return self.input_at + self._bytes(first * geometry.width * geometry.channels), size
 
     def output(self, first: int, elements: int) -> tuple[int, int]:
         """Return address and bytes of ``elements`` outputs from the ``first`` on."""
         self.bytes["output"] += self._bytes(elements)
         return self.output_at + self._bytes(first), self._bytes(elements)
 
-    def needed(self, row: int) -> int:
-        """Return the input row before which output row ``row`` needs everything."""
-        geometry = self.layer.geometry
-        bottom = row * geometry.stride[0] + geometry.dilation[0] * (geometry.kernel[0] - 1) - geometry.padding[0] + 1
-        if row == geometry.output_height - 1:
-            return geometry.height if self.layer.spilled else bottom
-        return min(max(bottom, 0), geometry.height)
+    def input_rows(self) -> IntArray:
+        """Return address and bytes [2, rows] of what each output row needs that no row before it did; of groups run one by one its own.
 
-    def stored_rows(self, row: int, part: Pass) -> tuple[int, int]:
-        """Return the first output and how many are stored when a pass has done output row ``row``: block by block, each row by row."""
+        The last row brings what is left, so that each pass reads every row of the input once.
+        """
+        geometry = self.layer.geometry
+        one_by_one = self.layer.passes[0].group is not None
+        line = geometry.width * (geometry.group_channels if one_by_one else geometry.channels)
+        reach = geometry.dilation[0] * (geometry.kernel[0] - 1) - geometry.padding[0] + 1
+        last = np.clip(np.arange(geometry.output_height) * geometry.stride[0] + reach, 0, geometry.height)
+        last[-1] = geometry.height
+        first = np.concatenate([np.zeros(1, dtype=np.int64), last[:-1]])
+        start = (first + self.group * geometry.height if one_by_one else first) * line
+        found = np.stack([self.input_at + _bytes_of(start, self.bits), _bytes_of((last - first) * line, self.bits)])
+        self.bytes["input"] += int(found[1].sum())
+        return found
+
+    def output_rows(self, part: Pass) -> IntArray:
+        """Return address and bytes [2, rows] of what is stored when a pass has done each output row: pass by pass, row by row."""
         layer = self.layer
         whole = layer.stored * part.block.rows // layer.out_channels
-        height = layer.geometry.output_height
-        before, after = whole * row // height, whole * (row + 1) // height
-        place = self.written
-        self.written += after - before
-        return place, after - before
+        ends = whole * np.arange(layer.geometry.output_height + 1) // layer.geometry.output_height
+        found = np.stack([self.output_at + _bytes_of(self.written + ends[:-1], self.bits), _bytes_of(np.diff(ends), self.bits)])
+        self.written += whole
+        self.bytes["output"] += int(found[1].sum())
+        return found
 
     def moved(self, what: str) -> int:
         """Return the bytes moved."""
         return self.bytes[what]
+
+
+def _bytes_of(elements: IntArray, bits: int) -> IntArray:
+    size: IntArray = -(-elements * bits // BITS_PER_BYTE)
+    return size
 
 
 def _merged(found: Sequence[PixelTotals]) -> PixelTotals:
@@ -283,11 +322,24 @@ def _merged(found: Sequence[PixelTotals]) -> PixelTotals:
     )
 
 
-def _engine(name: str) -> tuple[RunPixels, Serve, Callable[[npt.NDArray[Any], int], ActivationMap]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Engine:
+    run: RunPixels
+    serve: Serve
+    stream: Stream
+    map_of: MakeMap
+
+
+def _engine(name: str) -> _Engine:
     if name == "fast":
         from qsim.sim import fast_pixels
 
-        return fast_pixels.simulate_pixels, fast_pixels.serve_compiled, fast_pixels.map_of
+        return _Engine(
+            run=fast_pixels.simulate_pixels,
+            serve=fast_pixels.serve_compiled,
+            stream=fast_pixels.stream_compiled,
+            map_of=fast_pixels.map_of,
+        )
     if name == "event":
-        return run_one_by_one, serve, activation_map
+        return _Engine(run=run_one_by_one, serve=serve, stream=stream, map_of=activation_map)
     raise UnsupportedProgram(path="engine", rule="the name of an engine", value=name, legal=("fast", "event"))

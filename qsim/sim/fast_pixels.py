@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from qsim.arch.architecture import Queue
+from qsim.arch.timing import Timing
 from qsim.formats.fixed import IntArray
 from qsim.sim.fast import compiled_channel_service
 from qsim.sim.pixels import ActivationMap, PixelPrograms, PixelTotals, PlaceArray
@@ -106,6 +108,27 @@ def serve_compiled(start: int, address: IntArray, size: IntArray, constants: Int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def stream_compiled(start: int, rows: IntArray, group: int, constants: IntArray, state: IntArray, sums: IntArray) -> int:
+    """Run the output rows of a spilled pass: :func:`qsim.sim.convolution_run.stream`."""
+    time, burst = start, constants[1]
+    for row in range(rows.shape[1]):
+        for way in range(2):
+            address, size = rows[3 * way, row], rows[3 * way + 1, row]
+            begin, end = time, address + size
+            if size > 0:
+                time += 1
+                for place in range(address, end, group):
+                    part = min(group, end - place)
+                    time = compiled_channel_service(time, place, part, constants, state)
+                    sums[way, 2] += (place + part - 1) // burst - place // burst + 1
+                sums[way, 0] += time - begin
+                sums[way, 1] += time - begin - 1
+            if way == 0:
+                time += rows[2, row]
+    return time
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def count_items(values: npt.NDArray[Any], first: IntArray) -> None:
     """Write the running number of non-zero ``values`` [places, channels] into ``first`` [places + 1]."""
     first[0] = 0
@@ -135,7 +158,7 @@ def find_items(
 
 def map_of(values: npt.NDArray[Any], row_width: int) -> ActivationMap:
     """Return what the scan finds in ``values`` [places, channels], with one more place behind them that is all zeros."""
-    values = np.ascontiguousarray(values)
+    values = np.ascontiguousarray(values != 0).view(np.uint8)  # one type for one compiled kernel
     places, channels = values.shape
     rows = -(-channels // row_width)
     first = np.zeros(places + 2, dtype=np.int64)
@@ -208,3 +231,23 @@ def _state(pixels: PixelPrograms) -> tuple[npt.NDArray[np.signedinteger], int]:
         if most < np.iinfo(dtype).max // 2:
             return np.zeros(pixels.pes, dtype=dtype), int(np.iinfo(dtype).max // 2)
     return np.zeros(pixels.pes, dtype=np.int64), 1 << 60
+
+
+def warm_up() -> None:
+    """Compile the kernels for services of 8 and 16 bits, which is what machines have."""
+    found = map_of(np.ones((2, 3)), 2)
+    for service, depth in ((np.uint8, 1), (np.uint16, 1), (np.uint8, 4096)):
+        pixels = PixelPrograms(
+            name="warm up",
+            queue=Queue(depth=depth),
+            timing=Timing(),
+            service=np.full((4, 2), 200, dtype=service),
+            stride=4,
+            reads=np.zeros((1, 1), dtype=np.int32),
+            map=found,
+            drain_rows=1,
+        )
+        simulate_pixels(pixels)
+    none, constants, state = np.zeros(0, dtype=np.int64), np.ones(8, dtype=np.int64), np.zeros(4, dtype=np.int64)
+    serve_compiled(0, none, none, constants, state, none)
+    stream_compiled(0, np.zeros((5, 0), dtype=np.int64), 1, constants, state, np.zeros((2, 3), dtype=np.int64))

@@ -5,6 +5,7 @@ output pixel reads some places one after the other (the taps of its window); a p
 ``tap * stride + channel`` of the weights meets channel ``channel`` of the place that tap ``tap`` reads. docs/timing.md, Convolutions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,12 @@ class PixelPrograms:
         taps = enumerate(self.reads[pixel].tolist())
         found = [tap * self.stride + self.map.channel[self.map.items(place)].astype(np.int64) for tap, place in taps]
         return np.concatenate(found)
+
+    def each(self) -> Iterator[Program]:
+        """Yield all programs in order."""
+        for _ in range(self.repeats):
+            for pixel in range(len(self.reads)):
+                yield self.program(pixel)
 
     def program(self, pixel: int) -> Program:
         """Return the program of one pixel, as of a fully connected layer that reads the gathered window."""

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from qsim.arch.presets import MACHINES
-from qsim.compress.calibrate import FixedPoint
 from qsim.compress.finetune import effective
 from qsim.compress.network import Layout, Samples
 from qsim.compress.pipeline import compress
 from qsim.compress.quantizers import QUANTIZERS, Quantizer
+from qsim.compress.quantizers.affine import Affine
 from qsim.compress.quantizers.binary import Binary
 from qsim.compress.quantizers.ecsq import EntropyConstrained
 from qsim.compress.quantizers.fixed import FixedPointWeights
@@ -25,6 +25,7 @@ from qsim.compress.quantizers.power_of_two import PowersOfTwo
 from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.quantizers.ternary import Ternary
 from qsim.compress.quantizers.uniform import UniformSteps
+from qsim.compress.quantizers.vector import ProductQuantisation, ResidualQuantisation, VectorKMeans
 from qsim.compress.recipe import Recipe
 from qsim.compress.reference import TorchReference
 from qsim.compress.shared import Quantised, QuantizerInput
@@ -45,6 +46,10 @@ LADDERS: dict[str, tuple[str, tuple[Quantizer, ...]]] = {
     "binary": ("codebook-dram", (Binary(),)),
     "ternary": ("codebook-dram", (Ternary(),)),
     "power-of-two": ("codebook-dram", tuple(PowersOfTwo(bits=bits) for bits in (2, 3, 4))),
+    "affine": ("codebook-dram", tuple(Affine(bits=bits, symmetric=False) for bits in (2, 3, 4))),
+    "vq": ("dense-16b-dram", tuple(VectorKMeans(entries=k, length=4) for k in (4, 16, 64, 256))),
+    "pq": ("dense-16b-dram", tuple(ProductQuantisation(entries=k, length=4) for k in (2, 4, 8, 16))),
+    "rvq": ("dense-16b-dram", tuple(ResidualQuantisation(entries=16, length=4, stages=stages) for stages in (1, 2, 3, 5))),
     "fixed": ("dense-16b-dram", (FixedPointWeights(),)),
     "pvq": ("pvq-sram", tuple(PyramidVectors(pulses=(ratio,) * 3, epochs=0) for ratio in (0.5, 1, 2, 4))),
 }
@@ -114,7 +119,7 @@ def test_the_file_is_exact_and_runs_in_the_integer_references_and_on_its_machine
 def test_integers_follow_the_float_weights(name: str) -> None:
     """The integer logits are those of the quantised float network up to the rounding of 16 bits."""
     step, samples = LADDERS[name][1][-1], data().test.images[:200]
-    model = compress(Recipe(name=name, quantise=step, fixed_point=FixedPoint(headroom_bits=0)), TASK, state(), data())
+    model = compress(Recipe(name=name, quantise=step, seed=1), TASK, state(), data())
     shared = quantised(step)
     values = torch.from_numpy((samples / 255 - TASK.normalisation.mean) / TASK.normalisation.deviation).float()
     for place, weights in enumerate(layer.weights() for layer in shared.layers):

@@ -40,12 +40,14 @@ def pyramid(draw, rows: int, cols: int) -> Pyramid:
 def vector_coded(draw, rows: int, cols: int) -> VectorCoded:
     rng, stages, size = draw(generators), draw(st.integers(1, 3)), draw(st.integers(1, 20))
     length = draw(st.sampled_from([d for d in range(1, cols + 1) if cols % d == 0]))
+    segments = draw(st.sampled_from([s for s in range(1, cols // length + 1) if (cols // length) % s == 0]))
     return VectorCoded(
         indices=rng.integers(0, size, (stages, rows * cols // length)),
-        codebooks=rng.integers(-1000, 1000, (stages, size, length)),
+        codebooks=rng.integers(-1000, 1000, (stages, segments * size, length)),
         rows=rows,
         cols=cols,
         weight_format=S16,
+        segments=segments,
     )
 
 

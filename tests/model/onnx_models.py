@@ -30,7 +30,7 @@ def write_nodes(
     opset: int = NEWEST,
     types: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a model whose inputs have the shapes and types of arrays; the outputs are floats, shaped by ONNX, unless ``types`` says more."""
+    """Write a model whose inputs are like arrays; the outputs are floats, shaped by ONNX, unless ``types`` says more."""
     graph = helper.make_graph(
         list(nodes),
         "made",

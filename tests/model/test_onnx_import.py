@@ -39,7 +39,11 @@ def open_sizes(path, sizes, name="x"):
 
 
 def subgraph(nodes, output, name="branch"):
-    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [2, 5])])
+    return helper.make_graph(nodes, name, [], [floats_of(output)])
+
+
+def floats_of(name):
+    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 5])
 
 
 def constant(name, array):
@@ -58,7 +62,7 @@ def test_open_sizes_are_fixed_by_name_and_by_place(tmp_path):
         import_onnx(path, dims={"N": 1, "x:1": 6, "M": 1})
     with pytest.raises(FileFormatError, match=r"dims.N must be at least 1, not 0"):
         import_onnx(path, dims={"N": 0, "x:1": 6})
-    with pytest.raises(FileFormatError, match="used as its meaning allows|second operand"):
+    with pytest.raises(FileFormatError, match=r"used as its meaning allows|second operand"):
         import_onnx(path, dims={"N": 1, "x:1": 7})
 
 
@@ -121,20 +125,21 @@ def test_a_nested_branch_on_shapes_disappears(tmp_path):
 
 
 def test_a_loop_is_a_hole_with_weights(tmp_path):
-    body = helper.make_graph(
-        [constant("inside", W[:, :5].copy()), helper.make_node("MatMul", ["state", "inside"], ["next"]),
-         helper.make_node("Identity", ["going"], ["still"])],
-        "body",
-        [helper.make_tensor_value_info("i", onnx.TensorProto.INT64, []), helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []),
-         helper.make_tensor_value_info("state", onnx.TensorProto.FLOAT, [2, 5])],
-        [helper.make_tensor_value_info("still", onnx.TensorProto.BOOL, []), helper.make_tensor_value_info("next", onnx.TensorProto.FLOAT, [2, 5])],
-    )  # fmt: skip
+    flag, state = helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []), floats_of("state")
+    inside = [
+        constant("inside", W[:, :5].copy()),
+        helper.make_node("MatMul", ["state", "inside"], ["next"]),
+        helper.make_node("Identity", ["going"], ["still"]),
+    ]
+    counter = helper.make_tensor_value_info("i", onnx.TensorProto.INT64, [])
+    left = [helper.make_tensor_value_info("still", onnx.TensorProto.BOOL, []), floats_of("next")]
+    body = helper.make_graph(inside, "body", [counter, flag, state], left)
     nodes = [
         helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1, name="before"),
         constant("times", np.array(3, dtype=np.int64)),
         helper.make_node("Loop", ["times", "", "h"], ["y"], body=body, name="loop"),
     ]
-    types = {"y": helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 5])}
+    types = {"y": floats_of("y")}
     path = write_nodes(tmp_path / "n.onnx", nodes, {"x": X}, {"w": W, "b": B}, ["y"], types=types)
     with pytest.raises(FileFormatError, match=r"'loop' \(Loop\): its body cannot be flattened"):
         import_onnx(path)
@@ -171,7 +176,9 @@ def test_an_unknown_operator_is_named_with_its_node(tmp_path):
 def test_an_unsupported_setting_is_named(tmp_path):
     node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="cubic", name="r")
     path = write_nodes(tmp_path / "n.onnx", [node], {"x": X}, {"s": np.array([1, 2], dtype=np.float32)}, ["y"])
-    with pytest.raises(FileFormatError, match=r"'r' \(Resize\).*mode must be a supported setting, not 'cubic'; legal values: nearest, linear"):
+    with pytest.raises(
+        FileFormatError, match=r"'r' \(Resize\).*mode must be a supported setting, not 'cubic'; legal values: nearest, linear"
+    ):
         import_onnx(path)
 
 
@@ -277,6 +284,17 @@ def test_a_wrong_import_is_an_error(tmp_path):
         check_onnx(path, network)
 
 
+def test_a_small_file_cannot_ask_for_all_memory(tmp_path):
+    nodes = [
+        helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
+        helper.make_node("Relu", ["zeros"], ["more"], name="blow"),
+        helper.make_node("Add", ["x", "more"], ["y"]),
+    ]
+    path = write_nodes(tmp_path / "n.onnx", nodes, {"x": X[:1, :1].copy()}, {"huge": np.array([1 << 20, 1 << 20])}, ["y"])
+    with pytest.raises(FileFormatError, match=r"'blow' \(Relu\) must be a constant of at most"):
+        import_onnx(path)
+
+
 def test_what_is_no_onnx_file_is_refused(tmp_path):
     (tmp_path / "n.onnx").write_bytes(b"\xff\xff not onnx")
     with pytest.raises(FileFormatError, match=r"n\.onnx"):
@@ -287,7 +305,7 @@ def test_what_is_no_onnx_file_is_refused(tmp_path):
     model = onnx.load(path)
     model.graph.node[0].input[0] = "nobody"
     onnx.save(model, path)
-    with pytest.raises(FileFormatError, match="is not a valid ONNX file: .*nobody") as caught:
+    with pytest.raises(FileFormatError, match=r"is not a valid ONNX file: .*nobody") as caught:
         import_onnx(path)
     assert "\n" not in str(caught.value)
     old = write_nodes(tmp_path / "n.onnx", [helper.make_node("Relu", ["x"], ["y"])], {"x": X}, {}, ["y"], opset=6)

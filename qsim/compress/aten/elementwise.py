@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from qsim.compress.aten.lowering import Arguments, Lowering, Translation, numpy_type, result_type
+from qsim.compress.aten.lowering import Arguments, Lowering, SimpleTranslation, Translation, numpy_type, result_type
 from qsim.errors import UnsupportedProgram
 
 
@@ -13,7 +13,7 @@ def _one(kind: str) -> Translation:
     return lambda low, given: low.emit(kind, low.cast(given["self"], result_type(low)))
 
 
-def _binary(kind: str) -> Translation:
+def _binary(kind: str) -> SimpleTranslation:
     """Arithmetic, in the type of the result; ``alpha`` scales the second operand."""
 
     def translate(low: Lowering, given: Arguments) -> str:
@@ -145,17 +145,17 @@ _ONE = {
 _BINARY = {"add": "Add", "sub": "Sub", "subtract": "Sub", "mul": "Mul", "multiply": "Mul", "maximum": "Max", "minimum": "Min"}
 _COMPARE = {"eq": "Equal", "lt": "Less", "gt": "Greater", "le": "LessOrEqual", "ge": "GreaterOrEqual"}
 _SAME = (
-    "clone", "contiguous", "alias", "detach", "dropout", "feature_dropout", "alpha_dropout", "native_dropout", "lift_fresh_copy", "lift_fresh",
-    "view_as_real_copy",
+    "clone", "contiguous", "alias", "detach", "dropout", "feature_dropout", "alpha_dropout", "lift_fresh_copy", "lift_fresh",
 )  # fmt: skip
 ELEMENTWISE: dict[str, Translation] = {
     **{name: _one(kind) for name, kind in _ONE.items()},
     **{name: _binary(kind) for name, kind in _BINARY.items()},
     **{name: _compare(kind) for name, kind in _COMPARE.items()},
-    **dict.fromkeys(_SAME[:-1], _same),
+    **dict.fromkeys(_SAME, _same),
     **dict.fromkeys(("to", "_to_copy", "type_as"), _convert),
     "ne": _compare("Equal", negate=True),
-    "logical_and": _logical("And"), "logical_or": _logical("Or"), "logical_not": lambda low, given: low.emit("Not", low.cast(given["self"], bool)),
+    "logical_and": _logical("And"), "logical_or": _logical("Or"),
+    "logical_not": lambda low, given: low.emit("Not", low.cast(given["self"], bool)),
     "bitwise_not": lambda low, given: low.emit("Not", low.cast(given["self"], np.bool_)),
     "rsub": _reversed_subtraction, "div": _division, "pow": _power, "clamp": _clamp, "clamp_min": _clamp, "clamp_max": _clamp,
     "hardtanh": _hardtanh, "relu6": _relu6, "silu": _silu, "elu": _elu, "softplus": _softplus, "prelu": _prelu, "rsqrt": _reciprocal_root,

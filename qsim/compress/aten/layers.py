@@ -59,7 +59,7 @@ def _convolution(low: Lowering, given: Arguments) -> str:
     if padding == "same":
         return low.emit("Conv", *inputs, strides=strides, dilations=dilations, auto_pad="SAME_UPPER", group=given["groups"])
     pads = (0,) * axes if padding == "valid" else _numbers(padding, axes)
-    if given.get("transposed") or "output_padding" in given and "transposed" not in given:
+    if given.get("transposed") or ("output_padding" in given and "transposed" not in given):
         extra = _numbers(given["output_padding"], axes)
         kind, more = "ConvTranspose", {"output_padding": extra}
     else:
@@ -170,10 +170,8 @@ def _upsample(mode: str, axes: int) -> Translation:
         single = [given[name] for name in ("scales", "scales_d", "scales_h", "scales_w") if given.get(name) is not None]
         scales = scales or (single if len(single) == axes else None)
         transform = "align_corners" if given.get("align_corners") else "asymmetric" if mode == "nearest" else "half_pixel"
-        if scales:
-            target = ("", low.constant([1.0, 1.0, *scales], np.float32))
-        else:
-            target = ("", "", low.integers(result_shape(low)))
+        by_scale = ("", low.constant([1.0, 1.0, *scales], np.float32)) if scales else None
+        target = by_scale or ("", "", low.integers(result_shape(low)))
         return low.emit("Resize", str(x), *target, mode=mode, coordinate_transformation_mode=transform, nearest_mode="floor")
 
     return translate
@@ -253,7 +251,8 @@ def _layer(
 
 LAYERS: dict[str, Translation] = {
     "linear": _linear, "addmm": _addmm, "mm": _matmul, "bmm": _matmul, "matmul": _matmul, "mv": _matmul, "baddbmm": _add_batched,
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _convolution),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution"), _convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _convolution),
     "batch_norm": _first_only(_batch_norm), "_native_batch_norm_legit_no_training": _batch_norm, "layer_norm": _layer_norm,
     "native_layer_norm": lambda low, given: (_layer_norm(low, given), "", ""), "group_norm": _group_norm,
     "max_pool1d": _max_pool(1), "max_pool2d": _max_pool(2), "max_pool3d": _max_pool(3),
@@ -262,8 +261,9 @@ LAYERS: dict[str, Translation] = {
     "adaptive_avg_pool1d": _adaptive_pool(1, largest=False), "adaptive_avg_pool2d": _adaptive_pool(2, largest=False),
     "_adaptive_avg_pool2d": _adaptive_pool(2, largest=False), "adaptive_avg_pool3d": _adaptive_pool(3, largest=False),
     "adaptive_max_pool1d": _adaptive_pool(1, largest=True), "adaptive_max_pool2d": _adaptive_pool(2, largest=True),
-    "upsample_nearest1d": _upsample("nearest", 1), "upsample_nearest2d": _upsample("nearest", 2), "upsample_nearest3d": _upsample("nearest", 3),
-    "upsample_linear1d": _upsample("linear", 1), "upsample_bilinear2d": _upsample("linear", 2), "upsample_trilinear3d": _upsample("linear", 3),
+    "upsample_nearest1d": _upsample("nearest", 1), "upsample_nearest2d": _upsample("nearest", 2),
+    "upsample_nearest3d": _upsample("nearest", 3), "upsample_linear1d": _upsample("linear", 1),
+    "upsample_bilinear2d": _upsample("linear", 2), "upsample_trilinear3d": _upsample("linear", 3),
     "softmax": _softmax("Softmax"), "_softmax": _softmax("Softmax"), "log_softmax": _softmax("LogSoftmax"),
     "_log_softmax": _softmax("LogSoftmax"), "scaled_dot_product_attention": _attention,
     "lstm": _recurrent("LSTM"), "gru": _recurrent("GRU"), "rnn_tanh": _recurrent("RNN"), "rnn_relu": _recurrent("RNN", "Relu"),

@@ -90,6 +90,7 @@ class Lowering:
 
 
 Arguments = Mapping[str, Any]
+SimpleTranslation = Callable[[Lowering, Arguments], str]
 Translation = Callable[[Lowering, Arguments], Tensors]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from qsim.compress.aten.lowering import Arguments, Lowering, Tensors, Translation, result_shape, result_type
+from qsim.compress.aten.lowering import Arguments, Lowering, SimpleTranslation, Tensors, Translation, result_shape, result_type
 from qsim.errors import UnsupportedProgram
 
 EVERYTHING = (1 << 63) - 1
@@ -59,6 +59,13 @@ def cut(low: Lowering, x: str, axis: int, start: int, end: int, step: int = 1) -
 def _slice(low: Lowering, given: Arguments) -> str:
     start, end = given["start"] or 0, EVERYTHING if given["end"] is None else given["end"]
     return cut(low, given["self"], low.axis(given["self"], given["dim"]), start, end, given["step"])
+
+
+def _flip(low: Lowering, given: Arguments) -> str:
+    x = given["self"]
+    for axis in given["dims"]:
+        x = cut(low, x, low.axis(x, axis), -1, -EVERYTHING, -1)
+    return str(x)
 
 
 def _narrow(low: Lowering, given: Arguments) -> str:
@@ -129,7 +136,7 @@ def _triangle(upper: int) -> Translation:
     return lambda low, given: low.emit("Trilu", given["self"], low.constant(given["diagonal"], np.int64), upper=upper)
 
 
-def _reduce(kind: str) -> Translation:
+def _reduce(kind: str) -> SimpleTranslation:
     def translate(low: Lowering, given: Arguments) -> str:
         x, dims = low.cast(given["self"], result_type(low)), given.get("dim")
         dims = [dims] if isinstance(dims, int) else dims
@@ -139,7 +146,7 @@ def _reduce(kind: str) -> Translation:
     return translate
 
 
-def _argument(kind: str) -> Translation:
+def _argument(kind: str) -> SimpleTranslation:
     def translate(low: Lowering, given: Arguments) -> str:
         if given["dim"] is None:
             raise UnsupportedProgram("the place of the largest element of all axes")
@@ -197,6 +204,7 @@ SHAPES: dict[str, Translation] = {
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_copy"), _reshaped),
     "permute": _permute, "transpose": _transpose, "t": _permute, "numpy_T": _permute, "expand": _expand, "expand_as": _expand,
     "broadcast_to": _expand, "repeat": _repeat, "cat": _cat, "concat": _cat, "stack": _stack, "slice": _slice, "narrow": _narrow,
+    "flip": _flip,
     "select": _select, "split": _split, "split_with_sizes": _split, "chunk": _split, "unbind": _unbind, "gather": _gather,
     "index_select": _index_select, "index": _index, "embedding": _embedding, "pad": _pad, "constant_pad_nd": _pad,
     "reflection_pad1d": _reflection_pad("reflect"), "reflection_pad2d": _reflection_pad("reflect"),
@@ -204,7 +212,9 @@ SHAPES: dict[str, Translation] = {
     "tril": _triangle(0), "triu": _triangle(1), "mean": _reduce("ReduceMean"), "sum": _reduce("ReduceSum"), "amax": _reduce("ReduceMax"),
     "amin": _reduce("ReduceMin"), "max": _maximum, "argmax": _argument("ArgMax"), "argmin": _argument("ArgMin"), "var": _variance,
     "cumsum": _cumulative, "norm": _norm, "linalg_vector_norm": _norm, "logsumexp": _reduce("ReduceLogSumExp"),
-    "zeros": _filled(0), "ones": _filled(1), "full": _filled(0), "zeros_like": _filled(0), "ones_like": _filled(1), "full_like": _filled(0),
-    "new_zeros": _filled(0), "new_ones": _filled(1), "new_full": _filled(0), "scalar_tensor": lambda low, given: low.constant(given["s"], result_type(low)),
+    "zeros": _filled(0), "ones": _filled(1), "full": _filled(0), "zeros_like": _filled(0), "ones_like": _filled(1),
+    "full_like": _filled(0),
+    "new_zeros": _filled(0), "new_ones": _filled(1), "new_full": _filled(0),
+    "scalar_tensor": lambda low, given: low.constant(given["s"], result_type(low)),
     "arange": _range,
 }  # fmt: skip

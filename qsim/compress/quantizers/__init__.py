@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from qsim.compress.quantizers.affine import Affine
 from qsim.compress.quantizers.binary import Binary
 from qsim.compress.quantizers.ecsq import EntropyConstrained
 from qsim.compress.quantizers.fixed import FixedPointWeights
@@ -12,6 +13,7 @@ from qsim.compress.quantizers.power_of_two import PowersOfTwo
 from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.quantizers.ternary import Ternary
 from qsim.compress.quantizers.uniform import UniformSteps
+from qsim.compress.quantizers.vector import ProductQuantisation, ResidualQuantisation, VectorKMeans
 from qsim.compress.shared import Quantised, QuantizerInput
 
 
@@ -31,6 +33,10 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "binary": Binary,
     "ternary": Ternary,
     "power-of-two": PowersOfTwo,
+    "affine": Affine,
+    "vq": VectorKMeans,
+    "pq": ProductQuantisation,
+    "rvq": ResidualQuantisation,
     "fixed": FixedPointWeights,
     "pvq": PyramidVectors,
 }
