@@ -183,6 +183,17 @@ def _sparse_6b_rtl(pes: int) -> Architecture:
     )
 
 
+def _sparse_image_rtl(pes: int) -> Architecture:
+    """Memories for images: the input of LeNet-5's first convolution takes 784 rows of 4 activations, 6.1 KiB, its output 22.5 KiB."""
+    return _variant(
+        _sparse_6b_rtl(pes),
+        f"sparse-image-rtl-{pes}",
+        f"{pes} sparse PEs for codebooks of 64 weights, with memories for the convolutions of LeNet-5",
+        "derived from sparse-6b-rtl; sized for any one layer of LeNet-5",
+        activations__bytes=32 * KIB // pes,
+    )
+
+
 def _dense_rtl(pes: int) -> Architecture:
     return _variant(
         _rtl(pes),
@@ -270,6 +281,7 @@ MACHINES: dict[str, Architecture] = {
         _rtl(8),
         SPARSE_RTL_16,
         _sparse_6b_rtl(8),
+        _sparse_image_rtl(8),
         *(of_kind(pes) for pes in (4, 8) for of_kind in (_dense_rtl, _codebook_rtl, _pvq_rtl)),
         SPARSE_UP5K,
     )

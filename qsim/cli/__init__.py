@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "rtl": "Write a machine as Verilog, with memory images, registers, C header and test bench.",
     "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
+    "bench-methods": "Compress one network by every method at several rates.",
     "list": "List machines, technologies, recipes, workloads, networks, quantizers.",
 }
 
@@ -45,7 +46,7 @@ class LazyGroup(click.Group):
         """Return the verb's command, or None for an unknown one."""
         if name not in VERBS:
             return None
-        module = importlib.import_module(f"qsim.cli.{name}_verb")
+        module = importlib.import_module(f"qsim.cli.{name.replace('-', '_')}_verb")
         command: click.Command = module.command
         return command
 

@@ -118,7 +118,10 @@ def _show(network: "Network", agreement: "Agreement | None") -> None:
     ends = [*(f"in {name}: {network.tensors[name]}" for name in network.inputs)]
     ends += [f"out {name}: {network.tensors.get(name, 'unknown')}" for name in network.outputs]
     notes = [f"{len(network.operators):,} operators, {network.parameters:,} parameters", *ends, *network.passes]
-    notes += [f"hole: {hole}; {len(hole.constants)} weights inside" if hole.constants else f"hole: {hole}" for hole in network.holes]
+    causes = [hole for hole in network.holes if not hole.behind]
+    notes += [f"hole: {hole}; {len(hole.constants)} weights inside" if hole.constants else f"hole: {hole}" for hole in causes]
+    if len(causes) < len(network.holes):
+        notes.append(f"{len(network.holes) - len(causes)} operators behind holes have unknown shapes; layers among them are not listed")
     notes.append(_verdict(agreement))
     for note in notes:
         out.print(plain(note), soft_wrap=True)

@@ -16,6 +16,8 @@ from qsim.model.operators.recurrent import RECURRENT
 
 SHAPE_QUESTIONS = ("Shape", "Size")
 NAMED_HOLES = 5
+MOST_FOLDED = 1 << 28  # about twice VGG-16: a small hostile file must not ask for all memory
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN")
 
 
 @dataclass(kw_only=True)
@@ -94,10 +96,11 @@ class Draft:
             self.add_hole(operator, str(error))
         return None
 
-    def add_hole(self, operator: Operator, reason: str, constants: Sequence[str] = ()) -> None:
+    def add_hole(self, operator: Operator, reason: str, constants: Sequence[str] = (), *, behind: bool = False) -> None:
         """Append an operator that cannot be computed; its outputs have the types of the hints, if any."""
         operator = replace(operator, inputs=tuple(tensor for tensor in map(self.resolve, operator.inputs) if self._exists(tensor)))
-        self.holes.append(Hole(operator=operator.name, kind=operator.kind, reason=reason, constants=tuple(constants)))
+        hole = Hole(operator=operator.name, kind=operator.kind, reason=reason, constants=tuple(constants), behind=behind)
+        self.holes.append(hole)
         self._append_untyped(operator)
 
     def _exists(self, tensor: str) -> bool:
@@ -113,7 +116,7 @@ class Draft:
         if all(output in self.hints for output in operator.outputs if output):
             self._append_untyped(operator)
         else:
-            self.add_hole(operator, f"the shape of its input {tensor!r} is unknown behind a hole")
+            self.add_hole(operator, f"the shape of its input {tensor!r} is unknown behind a hole", behind=True)
 
     def _append(self, operator: Operator) -> None:
         kind = OPERATORS[operator.kind]
@@ -125,6 +128,11 @@ class Draft:
         self.values.update({name: placeholder(value.shape, value.dtype) for name, value in found.items()})
 
     def _fold(self, operator: Operator) -> None:
+        if OPERATORS[operator.kind].shape is not None:
+            for value in self._call(operator, compute=False).values():
+                if value.size > MOST_FOLDED:
+                    rule = f"a constant of at most {MOST_FOLDED} elements"
+                    raise FileFormatError(path=f"operator {operator}", rule=rule, value=list(value.shape))
         read = {id(self.values[tensor]): tensor for tensor in operator.inputs if tensor}
         for name, value in self._call(operator, compute=True).items():
             if id(value) in read:
@@ -194,8 +202,13 @@ class Draft:
             tensors={name: TensorType(self.values[name].shape, self.values[name].dtype) for name in made if name in self.values},
             source=self.source,
             holes=holes,
-            weights=frozenset((self.weights & read & set(self.constants)) - self._zero_states(operators)),
+            weights=frozenset(((self.weights & read) | _read_by_layers(operators)) & set(self.constants)) - self._zero_states(operators),
         )
+
+
+def _read_by_layers(operators: Sequence[Operator]) -> set[str]:
+    """Return what layers read as weights, wherever it came from: a bias of one element may lie in a Constant node."""
+    return {tensor for operator in operators if operator.kind in LAYERS for tensor in operator.inputs[1:4] if tensor}
 
 
 def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:
@@ -225,7 +238,9 @@ def _alive(operators: Sequence[Operator], outputs: Sequence[str]) -> list[Operat
 
 
 def unsupported_text(holes: Sequence[Hole]) -> str:
-    """Return one line that names the operators which cannot be computed."""
-    named = "; ".join(map(str, holes[:NAMED_HOLES]))
-    more = f"; and {len(holes) - NAMED_HOLES} more" if len(holes) > NAMED_HOLES else ""
-    return f"{len(holes)} operator{'s' * (len(holes) > 1)} not supported: {named}{more}"
+    """Return one line that names the operators which cannot be computed; those whose shapes are only hidden are counted."""
+    causes = [hole for hole in holes if not hole.behind]
+    named = "; ".join(map(str, causes[:NAMED_HOLES]))
+    more = f"; and {len(causes) - NAMED_HOLES} more" if len(causes) > NAMED_HOLES else ""
+    hidden = f"; {len(holes) - len(causes)} behind them have unknown shapes" if len(causes) < len(holes) else ""
+    return f"{len(causes)} operator{'s' * (len(causes) > 1)} not supported: {named}{more}{hidden}"

@@ -6,7 +6,7 @@ reads, so that a simulator takes the weights from the network, the activations f
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -134,6 +134,24 @@ def weight_matrices(network: Network, layer: MatrixLayer) -> Array:
             return constant[layer.part][None]
         case _:
             return constant.reshape(layer.groups, layer.outputs, layer.columns)
+
+
+def states_before(network: Network, layer: MatrixLayer, values: Mapping[str, Array]) -> Array:
+    """Return what a recurrent matrix reads, [steps, batch, hidden] in order of time: the state before every step.
+
+    ``values`` are the tensors that the executor kept: ``layer.input`` and, where it is no constant, the initial state. A GRU without
+    ``linear_before_reset`` multiplies its third gate's part with the reset state instead. Raises :class:`FieldError` for any other layer.
+    """
+    if not layer.recurrent or layer.part is None:
+        raise FieldError(path=f"layer {layer.name}", rule="the recurrent matrix of a recurrent layer", value=str(layer.kind))
+    (operator,) = (found for found in network.operators if found.name == layer.operator)
+    every = values[layer.input][:, layer.part]
+    initial = operator.inputs[5] if len(operator.inputs) > 5 else ""
+    known = {**network.constants, **values}
+    first = known[initial][layer.part] if initial else np.zeros_like(every[0])
+    backwards = operator.attributes.get("direction") == "reverse" or layer.part == 1
+    moved = [*every[1:], first] if backwards else [first, *every[:-1]]
+    return np.stack(moved)
 
 
 class _Context:

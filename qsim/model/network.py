@@ -54,12 +54,16 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hole:
-    """An operator by name that cannot be computed, with the reason; ``constants`` are the weights inside it, by name."""
+    """An operator by name that cannot be computed, with the reason; ``constants`` are the weights inside it, by name.
+
+    ``behind``: it is supported, but a hole before it hides the shape of its input.
+    """
 
     operator: str
     kind: str
     reason: str
     constants: tuple[str, ...] = ()
+    behind: bool = False
 
     def __str__(self) -> str:
         return f"{self.operator!r} ({self.kind}): {self.reason}"

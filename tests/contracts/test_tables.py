@@ -74,4 +74,4 @@ def test_every_workload_is_cited_and_its_checkpoint_has_its_published_size(name:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_its_module(verb: str) -> None:
-    assert importlib.util.find_spec(f"qsim.cli.{verb}_verb") is not None
+    assert importlib.util.find_spec(f"qsim.cli.{verb.replace('-', '_')}_verb") is not None

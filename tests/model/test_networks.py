@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from qsim.model.agreement import random_inputs  # noqa: E402
-from qsim.model.matrix_layers import LayerKind, MatrixLayer, matrix_layers, weight_matrices  # noqa: E402
+from qsim.model.matrix_layers import LayerKind, MatrixLayer, matrix_layers, states_before, weight_matrices  # noqa: E402
 from qsim.model.network import Network  # noqa: E402
 from qsim.model.reference import run  # noqa: E402
 from tests.model import torch_models as models  # noqa: E402
@@ -102,6 +102,26 @@ def test_recurrent_networks(tmp_path, kind):
     expected = [(gates * 7, columns, 12, recurrent) for pair in pairs for columns, recurrent in zip(pair, (False, True), strict=True)]
     assert [(layer.outputs, layer.columns, layer.vectors, layer.recurrent) for layer in matrix_layers(network)] == expected
     assert network.parameters == sum(2 * gates * 7 * (size + 7 + 2) for size in (5, 14))
+
+
+def test_the_states_that_a_recurrent_matrix_reads(tmp_path):
+    """The gates of every step, computed by hand from the listed matrices, give the states that the executor gave."""
+    network = imported(tmp_path, nn.LSTM(5, 7, bidirectional=True), 4, 2, 5)
+    feed = random_inputs(network, 0)
+    layers = matrix_layers(network)
+    values = run(network, feed, keep=[layer.input for layer in layers])
+    for inputs, recurrent in (layers[:2], layers[2:]):
+        before, x = states_before(network, recurrent, values), values[inputs.input]
+        bias = network.constants[recurrent.bias or ""][recurrent.part].reshape(2, -1).sum(0)
+        gates = x @ weight_matrices(network, inputs)[0].T + before @ weight_matrices(network, recurrent)[0].T + bias
+        into, out, _, cell = np.split(gates, 4, axis=-1)
+        first = -1 if recurrent.part else 0  # the cell is zero before the first step, so the forget gate does not matter
+        c = np.tanh(cell[first]) / (1 + np.exp(-into[first]))
+        assert np.allclose(np.tanh(c) / (1 + np.exp(-out[first])), values[recurrent.input][first, recurrent.part], atol=1e-5)
+        assert np.array_equal(
+            before[:-1] if recurrent.part else before[1:],
+            values[recurrent.input][1:, 1] if recurrent.part else values[recurrent.input][:-1, 0],
+        )
 
 
 def test_transformer_encoder_layer(tmp_path):

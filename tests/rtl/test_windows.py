@@ -28,7 +28,7 @@ from tests.model.convolutions import random_convolution
 from tests.model.models import random_form, random_layer
 from tests.rtl.lenet import KMEANS, QUANTISE
 from workloads.lenet_5 import WORKLOAD
-from workloads.mnist import load_mnist, load_test
+from workloads.mnist import Split, load_mnist, load_test
 from workloads.weights import load_weights
 
 PRUNE = '[prune]\nmethod = "iterative"\ndensities = [0.66, 0.12, 0.08, 0.19]\nrounds = 1\nepochs = 0\n'
@@ -41,10 +41,18 @@ RECIPES = QUANTISE | {
 @cache
 def lenet_5(kind: str) -> CompressedModel:
     recipe = parse_recipe(f'name = "no retraining"\n{RECIPES[kind]}\n[finetune]\nepochs = 0\n')
-    return compress(recipe, WORKLOAD, load_weights(WORKLOAD), load_mnist())
+    mnist = load_mnist()
+    few = replace(mnist, train=_first(mnist.train, 1_000), validation=_first(mnist.validation, 100))  # only ranges are found on them
+    return compress(recipe, WORKLOAD, load_weights(WORKLOAD), few)
+
+
+def _first(split: Split, count: int) -> Split:
+    return Split(images=split.images[:count], labels=split.labels[:count])
 
 
 def machine_of(kind: str) -> Architecture:
+    if kind == "sparse":
+        return MACHINES["sparse-image-rtl-8"]
     machine = MACHINES[f"{kind}-rtl-8"].replace("activations.bytes", 8192).replace("weights.bytes", 1 << 17)
     return machine.replace("pointers.bytes", 8192)
 
@@ -111,7 +119,7 @@ def test_windows_that_the_rtl_does_not_have_are_refused() -> None:
     job = array_job(layer, machine, np.zeros((1, large.inputs), dtype=np.int64))
     with pytest.raises(UnsupportedProgram, match=r"layer\.window must be None for an array without windows"):
         check_job(ArrayParameters.of(machine), job, "layer")
-    with pytest.raises(UnsupportedProgram, match=r"layer\.activations must be of at most 8192 rows of 4, not 14400"):
+    with pytest.raises(UnsupportedProgram, match=r"layer\.activations must be of at most 4096 rows of 4, not 14400"):
         check_job(ArrayParameters.of(machine, windows=True), job, "layer")
     with pytest.raises(MachineError, match=r"parameters\.windows must be false for networks"):
         ArrayParameters.of(machine, layers=2, windows=True)

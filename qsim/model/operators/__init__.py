@@ -12,11 +12,12 @@ from qsim.model.operators.kind import OperatorKind
 from qsim.model.operators.matrix import MATRIX
 from qsim.model.operators.normalise import NORMALISE
 from qsim.model.operators.pooling import POOLING
+from qsim.model.operators.quantised import QUANTISED
 from qsim.model.operators.recurrent import RECURRENT
 from qsim.model.operators.reduce import REDUCE
 from qsim.model.operators.resize import RESIZE
 from qsim.model.operators.shapes import SHAPES
 
 OPERATORS: dict[str, OperatorKind] = {
-    **ELEMENTWISE, **MATRIX, **CONVOLUTION, **POOLING, **NORMALISE, **RECURRENT, **REDUCE, **RESIZE, **SHAPES,
+    **ELEMENTWISE, **MATRIX, **CONVOLUTION, **POOLING, **NORMALISE, **QUANTISED, **RECURRENT, **REDUCE, **RESIZE, **SHAPES,
 }  # fmt: skip

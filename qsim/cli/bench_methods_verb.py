@@ -1,0 +1,115 @@
+"""``qsim bench-methods``: every compression method at several rates, on one network."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qsim.cli.options import data_option, image_indices, images_option, json_option, technology_option
+
+if TYPE_CHECKING:
+    from qsim.methods import MethodBench, MethodPoint
+
+COLUMNS = (
+    "from", "method", "settings", "bytes", "by context", "bits/weight", "ratio", "valid. err", "test err", "CPU s",
+    "machine", "cycles", "energy",
+)  # fmt: skip
+
+
+@click.command("bench-methods")
+@click.argument("workload", default="lenet-300-100")
+@click.option("--only", default="", metavar="METHOD,...", help="Only these methods.")
+@click.option("--epochs", default=1, show_default=True, type=click.IntRange(0, 100), help="Of fine-tuning, for every method.")
+@click.option("--prune-epochs", default=12, show_default=True, type=click.IntRange(1, 200), help="For the pruned network.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@technology_option
+@images_option
+@data_option
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/methods"),
+    show_default=True,
+    help="Folder for JSON and figure.",
+)
+@json_option
+def command(
+    workload: str,
+    only: str,
+    epochs: int,
+    prune_epochs: int,
+    seed: int,
+    technology: str,
+    images: str,
+    data: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Compress one network by every method at several rates; writes methods.json and the Pareto picture as SVG and PNG.
+
+    \b
+    Example:
+      qsim bench-methods lenet-300-100 --only kmeans,ecsq,uniform
+    """
+    from qsim.cli.console import console, progress
+    from qsim.errors import QsimError
+    from qsim.files import write_bytes_atomically, write_text_atomically
+    from qsim.methods import STEPS, bench_methods
+    from reports.pareto import picture
+    from workloads.mnist import load_mnist
+
+    known = {step.method for step in STEPS}
+    wanted = set(filter(None, only.split(","))) or known
+    if not wanted <= known:
+        raise QsimError(path="--only", rule="known methods", value=sorted(wanted - known)[0], legal=sorted(known))
+    steps = [step for step in STEPS if step.method in wanted]
+    with progress() as report:
+        found = bench_methods(
+            workload, load_mnist(data), technology=technology, images=image_indices(images), steps=steps, seed=seed,
+            finetune_epochs=epochs, prune_epochs=prune_epochs, progress=report,
+        )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    facts = json.dumps(dataclasses.asdict(found), indent=1)
+    write_text_atomically(out / "methods.json", facts + "\n")
+    for name, content in picture(found).items():
+        write_bytes_atomically(out / name, content)
+    if as_json:
+        click.echo(facts)
+        return
+    console().print(_table(found))
+    console().print(f"{out / 'methods.json'}, {out / 'pareto.svg'}, {out / 'pareto.png'}")
+
+
+def _table(found: "MethodBench") -> object:
+    from qsim.cli.console import table
+
+    best = set(found.pareto())
+    caption = (
+        f"Float network {found.float_error:.2f} %. Fine-tuned for {found.finetune_epochs} epochs, seed {found.seed}, {found.technology}. "
+        "* no other point has fewer bytes and a lower test error."
+    )
+    rows = [_cells(point, point in best) for point in sorted(found.points, key=lambda item: item.bytes)]
+    return table(f"{found.workload}: methods", COLUMNS, rows, caption=caption, text_columns=3)
+
+
+def _cells(point: "MethodPoint", best: bool) -> tuple[str, ...]:
+    from qsim.units import si
+
+    return (
+        point.base,
+        point.method + (" *" if best else ""),
+        point.settings,
+        f"{point.bytes:,}",
+        f"{point.bytes_context:,}",
+        f"{point.bits_per_weight:.3f}",
+        f"{point.ratio:.1f}",
+        f"{point.validation_error:.2f} %",
+        f"{point.test_error:.2f} %",
+        f"{point.seconds:.1f}",
+        point.machine,
+        f"{point.cycles:,.0f}",
+        si(point.energy_pj * 1e-12, "J"),
+    )
