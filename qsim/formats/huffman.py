@@ -135,13 +135,14 @@ class CanonicalHuffman:
         """Return the payload of ``symbols`` [n] and its exact bits. Raises :class:`FieldError` for a symbol without a code."""
         flat: IntArray = np.asarray(symbols, dtype=np.int64).ravel()
         check_range(flat, 0, len(self.lengths) - 1, "huffman.symbols")
-        lengths = self.lengths[flat]
-        if np.any(lengths == 0):
-            raise FieldError(path="huffman.symbols", rule="symbols with a code", value=int(flat[lengths == 0][0]))
+        counts = np.bincount(flat, minlength=len(self.lengths))
+        missing = np.flatnonzero((counts > 0) & (self.lengths == 0))
+        if len(missing):
+            raise FieldError(path="huffman.symbols", rule="symbols with a code", value=int(missing[0]))
         # Imported here and below: importing numba takes longer than most commands that need no Huffman code.
         from qsim.formats.huffman_kernel import GUARD_BYTES, encode
 
-        bits = int(lengths.sum())
+        bits = self.bits(counts)
         data = np.zeros(bytes_of(bits) + GUARD_BYTES, dtype=np.uint8)
         encode(flat, self.codes, self.lengths, data)
         return data[: bytes_of(bits)].tobytes(), bits
