@@ -59,7 +59,9 @@ def outputs_of(network: Network, inputs: Sequence[Mapping[str, Array]], progress
     return found
 
 
-def compare_outputs(before: Outputs, after: Outputs, *, words: str, classes: bool, score: tuple[str, Callable[[Outputs], float]] | None) -> Fidelity:
+def compare_outputs(
+    before: Outputs, after: Outputs, *, words: str, classes: bool, score: tuple[str, Callable[[Outputs], float]] | None
+) -> Fidelity:
     """Compare outputs, one for every input; ``score``: a task's name and its share of right answers."""
     first = np.stack([value.reshape(-1) for value in before]).astype(np.float64)
     second = np.stack([value.reshape(-1) for value in after]).astype(np.float64)

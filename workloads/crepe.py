@@ -85,9 +85,7 @@ def _workload(size: str, parameters: int) -> TrainedNetwork:
 def parameters_of(width: int) -> int:
     """Return the parameters for filter counts of ``width`` times 32, 4, 4, 4, 8, 16: weight, bias, scale and shift."""
     sizes = [1, *(width * factor for factor in (32, 4, 4, 4, 8, 16))]
-    convolutions = sum(
-        out * (own * kernel + 3) for own, out, kernel in zip(sizes, sizes[1:], (512, 64, 64, 64, 64, 64), strict=False)
-    )
+    convolutions = sum(out * (own * kernel + 3) for own, out, kernel in zip(sizes, sizes[1:], (512, 64, 64, 64, 64, 64), strict=False))
     return convolutions + (4 * sizes[-1] + 1) * 360
 
 

