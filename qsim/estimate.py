@@ -155,11 +155,12 @@ def estimate(
     images: Sequence[Callable[[], list[npt.NDArray[np.bool_]]]],
     activations: str,
     *,
+    measured: str = "accuracy not measured",
     seed: int = 0,
     engine: str = Engine.FAST,
     progress: Progress = silent,
 ) -> RunResult:
-    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from."""
+    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from, ``measured`` what is lost."""
     network, machine = prepared.network, prepared.machine
     found = [simulate(prepared, image(), engine, progress) for image in images]
     layers = tuple(zip(*found, strict=True))
@@ -180,12 +181,12 @@ def estimate(
         layers=layers,
         energy=account(layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
         peak=peak_of(machine),
-        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared)]),
+        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured)]),
     )
 
 
-def _labels(prepared: Prepared) -> list[str]:
-    text = ["not retrained, accuracy not measured", "size: memories of the PEs, not a file"]
+def _labels(prepared: Prepared, measured: str) -> list[str]:
+    text = [f"not retrained, {measured}", "size: memories of the PEs, not a file"]
     macs = sum(layer.layer.macs for layer in prepared.layers)
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))

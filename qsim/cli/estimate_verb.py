@@ -11,6 +11,7 @@ from qsim.cli.options import json_option, technology_option
 from qsim.errors import DataError, QsimError, nearest
 
 if TYPE_CHECKING:
+    from qsim.cli.trained import Measurement
     from qsim.estimate import Plan, Prepared
     from qsim.model.network import Array, Network
     from qsim.progress import Progress
@@ -50,18 +51,20 @@ def command(
 ) -> None:
     """Prune and quantise a network without retraining, run it on real or random input, simulate and price every matrix layer.
 
-    NETWORK is a name of `qsim list networks` (synthetic weights) or an .onnx or .pt2 file. Operators that are not supported and products
-    of two activations are left out, and said so.
+    NETWORK is a name of `qsim list networks` or an .onnx or .pt2 file. Of networks with trained weights the fidelity to the float network
+    is measured too. Operators that are not supported and products of two activations are left out, and said so.
 
     \b
     Examples:
       qsim estimate vgg-16 --out run.json
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
       qsim estimate resnet-50 --density 0.4
+      qsim estimate efficientnet-lite0 --bits 4
     """
     from qsim.cli.compare_verb import comparison, comparison_table
     from qsim.cli.console import console, echo_json, messages, progress
     from qsim.cli.simulate_verb import chosen_machines
+    from qsim.cli.trained import Measurement
     from qsim.energy.loader import load_technology
     from qsim.estimate import estimate, prepare
     from qsim.results import save_runs
@@ -72,17 +75,22 @@ def command(
     runs: list[RunResult] = []
     with progress() as report:
         network, plan = _network(name, dims, seed, report), _plan(name, kept, bits)
+        measurement = Measurement.of(name, network, seed, report)
         for machine in chosen:
             prepared = prepare(network, machine, plan, report)
-            images, words = _activations(prepared, given, density, seed, report)
-            runs.append(estimate(prepared, prices, images, words, seed=seed, progress=report))
+            images, words = _activations(prepared, given, density, seed, report, measurement)
+            measured = {} if measurement is None else {"measured": measurement.compare(prepared.network).text}
+            runs.append(estimate(prepared, prices, images, words, **measured, seed=seed, progress=report))
     if out is not None:
         save_runs(out, runs)
     rows = comparison(runs, None)
+    fidelity = [] if measurement is None else measurement.rows
     if as_json:
-        echo_json({"runs": rows, "weights": runs[0].weight_source})
+        echo_json({"runs": rows, "weights": runs[0].weight_source, "fidelity": fidelity})
         return
     console().print(comparison_table(runs, rows))
+    for machine, row in zip(chosen, fidelity, strict=False):
+        console().print(f"{machine.name}: {row['text']}", markup=False, soft_wrap=True)
     messages.print(runs[0].weight_source, markup=False)
     if out is not None:
         console().print(f"written to {out}; next: qsim report {out} --out report/")
@@ -90,13 +98,14 @@ def command(
 
 def _network(name: str, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
     from qsim.cli.import_verb import numbers, read_network
-    from workloads import NETWORKS
+    from workloads import NETWORKS, TRAINED
 
-    if name in NETWORKS:
-        return NETWORKS[name].build(seed)
+    known = {**NETWORKS, **TRAINED}
+    if name in known:
+        return known[name].build(seed)
     path = Path(name)
     if not path.suffix:
-        raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, NETWORKS)}", value=name, legal=tuple(NETWORKS))
+        raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, known)}", value=name, legal=tuple(known))
     return read_network(path, numbers("--dim", dims, int), {}, True, False, seed, report)[0]
 
 
@@ -122,7 +131,12 @@ def _plan(name: str, kept: tuple[str, ...], bits: int | None) -> "Plan":
 
 
 def _activations(
-    prepared: "Prepared", given: Path | None, density: float | None, seed: int, report: "Progress"
+    prepared: "Prepared",
+    given: Path | None,
+    density: float | None,
+    seed: int,
+    report: "Progress",
+    measurement: "Measurement | None",
 ) -> tuple[list[Callable[[], Any]], str]:
     """Return what makes the activations of each image, and in words where they come from."""
     import numpy as np
@@ -137,6 +151,9 @@ def _activations(
         images = _read_inputs(prepared.network, given)
         words = f"inference on {len(images)} of {given.name}"
         return [partial(infer_zeros, prepared, image, report) for image in images], words
+    if measurement is not None:
+        first = measurement.samples.inputs[0]
+        return [partial(infer_zeros, prepared, first, report)], f"inference on the first of {measurement.samples.words}"
     random = np.random.default_rng(seed)
     kinds = {name: prepared.network.tensors[name] for name in prepared.network.inputs}
     drawn = {name: random.random(kind.shape).astype(kind.dtype) for name, kind in kinds.items()}
