@@ -25,7 +25,7 @@ SLOT = 1  # of the margin: the arrival itself
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def finish(state: npt.NDArray[Any], arrival: int, leave: IntArray) -> int:
+def finish(state: npt.NDArray[Any], arrival: int, leave: IntArray) -> np.int64:
     """Add the cycles up to the last one issued to ``leave`` [P]; return the largest ``state`` [P]."""
     last = state.dtype.type(0)
     for pe in range(state.shape[0]):
