@@ -18,7 +18,7 @@ from qsim.compress.post_training import Coding, PostTraining, real_weights
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
 from qsim.errors import DataError, UnsupportedProgram
-from qsim.model.matrix_layers import MatrixLayer, matrix_layers
+from qsim.model.matrix_layers import matrix_layers
 from qsim.model.network import Array, Network
 from qsim.model.reference import run
 from qsim.progress import Progress, silent
@@ -191,11 +191,6 @@ def _labels(prepared: Prepared, measured: str) -> list[str]:
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))
     return text
-
-
-def matrices(prepared: Prepared) -> list[MatrixLayer]:
-    """Return the matrix layers that are simulated."""
-    return [layer.layer for layer in prepared.layers]
 
 
 def _hash(text: str) -> str:
