@@ -1,7 +1,8 @@
 """How close a compressed network stays to the float one, without retraining: outputs on the same inputs, one beside the other.
 
-``SNR = 10 log10(sum y^2 / sum (y - z)^2)`` in dB over all outputs y of the float network and z of the compressed one; the cosine is the mean
-over inputs; top-1 the share of inputs for which the largest output is the same. Only the first output of a network counts.
+``SNR = 10 log10(sum y^2 / sum (y - z)^2)`` in dB over all outputs y of the float network and z of the compressed one; the cosine is the
+mean over inputs, None where an output is one number; top-1 the share of inputs for which the largest output is the same. Only the first
+output of a network counts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,19 +29,21 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
-    """``snr_db`` is infinite where outputs are equal; ``top_1`` and ``task`` are None where they mean nothing."""
+    """``snr_db`` is infinite where outputs are equal; ``cosine``, ``top_1`` and ``task`` are None where they mean nothing."""
 
     samples: int
     words: str
     snr_db: float
-    cosine: float
+    cosine: float | None
     top_1: float | None
     task: Task | None
 
     @property
     def text(self) -> str:
         """In words."""
-        parts = [f"SNR {self.snr_db:.1f} dB", f"cosine {self.cosine:.4f}"]
+        parts = [f"SNR {self.snr_db:.1f} dB"]
+        if self.cosine is not None:
+            parts.append(f"cosine {self.cosine:.4f}")
         if self.top_1 is not None:
             parts.append(f"top-1 agreement {self.top_1:.1%}")
         if self.task is not None:
@@ -70,7 +73,7 @@ def compare_outputs(
         samples=len(first),
         words=words,
         snr_db=10 * np.log10(float(np.square(first).sum()) / noise) if noise else float("inf"),
-        cosine=float(np.mean((first * second).sum(axis=1) / np.where(norms > 0, norms, 1.0))),
+        cosine=float(np.mean((first * second).sum(axis=1) / np.where(norms > 0, norms, 1.0))) if first.shape[1] > 1 else None,
         top_1=float(np.mean(first.argmax(axis=1) == second.argmax(axis=1))) if classes else None,
         task=None if score is None else Task(name=score[0], before=score[1](before), after=score[1](after)),
     )

