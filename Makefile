@@ -78,8 +78,9 @@ bench: $(READY) ## measure; prints a table and writes out/bench.json
 synth: $(READY) ## synthesis, place and route of the larger arrays, with the frequencies they must reach
 	$(BIN)/python -m pytest -m slow tests/rtl/test_synth.py
 
-train: $(READY) ## rebuild the shipped float checkpoint from its seed
+train: $(READY) ## rebuild the shipped float checkpoints from their seeds (minutes)
 	$(BIN)/qsim train lenet-300-100 --out workloads/data/lenet_300_100.safetensors
+	$(BIN)/qsim train lenet-5 --out workloads/data/lenet_5.safetensors
 
 formal: $(READY) ## prove the stream components and the sequencer of the RTL (minutes)
 	$(BIN)/python -m rtl.formal

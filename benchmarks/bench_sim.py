@@ -13,7 +13,8 @@ from qsim.formats.layer import ScalarCoded
 from qsim.model.compressed import CompressedModel, QuantisedLayer
 from qsim.model.graph import Activation, FullyConnected
 from qsim.sim import event, fast
-from qsim.sim.lower import LoweredLayer, lower, lower_model
+from qsim.sim.lower import LoweredLayer, lower
+from qsim.sim.lower_model import lower_model
 from qsim.sim.model import simulate_layer
 from qsim.sim.program import Program
 

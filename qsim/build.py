@@ -76,10 +76,12 @@ def train(name: str, *, seed: int | None, data: Path | None, out: Path | None, p
     The test set is read once, after training, to report.
     """
     need_torch("training")
-    from qsim.compress.train import REFERENCE_SEED, train_reference
+    from qsim.compress.train import Descent, train_reference
 
     workload, mnist = find_workload(name), load_mnist(data)
-    trained = train_reference(workload, mnist, seed=REFERENCE_SEED if seed is None else seed, progress=progress)
+    how = workload.training
+    descent = Descent(epochs=how.epochs, learning_rate=how.learning_rate, shift=how.shift)
+    trained = train_reference(workload, mnist, descent, seed=how.seed if seed is None else seed, progress=progress)
     path = out or Path(workload.checkpoint)
     return Trained(
         path=path,

@@ -7,6 +7,7 @@ import numpy as np
 
 from qsim.arch.architecture import Architecture
 from qsim.arch.presets import MACHINES
+from qsim.array_job import array_job
 from qsim.errors import QsimError, UnsupportedProgram
 from qsim.files import write_folder_atomically
 from qsim.formats.fixed import IntArray
@@ -15,7 +16,6 @@ from qsim.progress import Progress, silent
 from qsim.sim import fast
 from qsim.sim.lower import ADDITIONS, LoweredLayer, lower
 from qsim.sim.semantics import run_layer
-from qsim.verify import array_job
 from qsim.verify_network import COUNTS, counters_of_simulator
 from rtl.bus import Bus
 from rtl.image import ImagePacker

@@ -25,6 +25,8 @@ from qsim.sim.model import simulate_model
 from qsim.sim.semantics import infer
 from workloads.mnist import Split, load_test
 
+CHUNK = 1_000  # images inferred at once: bounds the memory of the activations
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -51,7 +53,8 @@ def load_file(path: Path, test: Split | None) -> Loaded:
 def measure(model: CompressedModel, test: Split) -> Quality:
     """Return the error of the integer network on the test set, beside that of the float network it was made from."""
     _check_features(model, test)
-    wrong = int((infer(model, test.images.astype(np.int64)).classes != test.labels).sum())
+    parts = [test.part(start, start + CHUNK) for start in range(0, len(test), CHUNK)]
+    wrong = sum(int((infer(model, part.images.astype(np.int64)).classes != part.labels).sum()) for part in parts)
     reference = model.notes.get("float_test_error")
     return Quality(
         test_error=100.0 * wrong / len(test),

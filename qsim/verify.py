@@ -6,26 +6,26 @@ difference is counted and the first one is named.
 """
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 import numpy as np
 
-from qsim.arch.architecture import Architecture, PEKind
-from qsim.encode.interleave import interleave, local_rows
+from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job
 from qsim.errors import MissingExtra, UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.graph import Activation
+from qsim.model.graph import MaxPool
 from qsim.progress import Progress, silent
 from qsim.sim import event, fast
-from qsim.sim.lower import LoweredLayer, lower
-from qsim.sim.pe import PE_VARIANTS
+from qsim.sim.convolution import Boundary, LoweredConvolution
+from qsim.sim.lower_model import lower_layer
+from qsim.sim.pixels import activation_map
+from qsim.sim.program import Program
 from qsim.sim.semantics import infer, run_layer
 from qsim.sim.simulated import Simulated, Timeline
-from rtl.job import ArrayJob
 from rtl.verify import ArrayRun, run_array
 
 PLACES = ("broadcast", "pop", "issue", "leave")
@@ -60,49 +60,6 @@ class Check:
         return same_cycles and not (self.item_differences or self.output_differences_numpy or self.output_differences_torch)
 
 
-def array_job(layer: QuantisedLayer, machine: Architecture, inputs: IntArray) -> ArrayJob:
-    """Return the integers that the RTL is loaded with: ``inputs`` [n, inputs of the layer].
-
-    Raises :class:`UnsupportedProgram` for a form that the machine's PE does not run.
-    """
-    array, node, form = machine.array, layer.node, layer.form
-    PE_VARIANTS[array.kind].work(form, machine, node.name)  # refuses what does not fit
-    match array.kind:
-        case PEKind.DENSE:
-            image = every_weight(form.reconstruct(), array.pes)
-        case PEKind.CODEBOOK:
-            table = np.unique(form.reconstruct())
-            image = every_weight(np.searchsorted(table, form.reconstruct()), array.pes) | {"codebook": table}
-        case PEKind.SPARSE | PEKind.PVQ:
-            held = interleave(form, pes=array.pes, index_bits=array.index_bits, code_bits=array.code_bits)
-            image = {"pointers": held.pointers, "codes": held.codes, "gaps": held.gaps}
-            image |= {} if held.table is None else {"codebook": held.table}
-            image |= {} if layer.scales is None else {"scales": layer.scales}
-        case _:
-            assert_never(array.kind)
-    return ArrayJob(
-        **image,
-        rows=node.outputs,
-        bias=layer.bias,
-        bias_shift=layer.total_fraction - node.bias_format.fraction,
-        shift=layer.total_fraction - node.output_format.fraction,
-        relu=node.activation is not Activation.NONE,
-        limit=node.limit,
-        activations=inputs,
-        accumulator_bits=node.accumulator_format.width,
-        output_bits=node.output_format.width,
-    )
-
-
-def every_weight(weights: IntArray, pes: int) -> dict[str, IntArray]:
-    """Return pointers and codes of PEs that store every one of the ``weights`` [rows, cols], column by column."""
-    rows, cols = weights.shape
-    return {
-        "pointers": local_rows(rows, pes)[:, None] * np.arange(cols + 1),
-        "codes": np.concatenate([weights[pe::pes].T.ravel() for pe in range(pes)]),
-    }
-
-
 def verify(
     model: CompressedModel,
     machine: Architecture,
@@ -120,7 +77,7 @@ def verify(
     """
     if importlib.util.find_spec("cocotb") is None:
         raise MissingExtra("rtl", "running the RTL")
-    names = [node.name for node in model.graph.nodes]
+    names = [node.name for node in model.graph.weighted]
     for name in layers or ():
         if name not in names:
             raise UnsupportedProgram(path="layers", rule="layers of the network", value=name, legal=names)
@@ -133,28 +90,56 @@ def verify(
     progress("RTL under Verilator", 1, 1)
     checks: list[Check] = []
     for index, run in zip(chosen, runs, strict=True):
-        lowered = lower(model.layers[index], machine)
+        describe = _describe(model.layers[index], machine)
         for number, image in enumerate(images):
             given = activations.inputs[index][number]
             torch_values = None if reference is None else reference[index][number]
-            checks.append(_check(lowered, given, run, number, image, torch_values))
+            checks.append(_check(model.layers[index], describe(given), given, run, number, image, torch_values))
             progress("SimPy, numba, PyTorch", len(checks), len(chosen) * len(images))
     return checks
 
 
-def _check(lowered: LoweredLayer, given: IntArray, run: ArrayRun, number: int, image: int, torch_values: IntArray | None) -> Check:
-    program = lowered.program(given)
-    slow, quick = event.simulate(program, timeline=True), fast.simulate(program, timeline=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Simulated:
+    """A layer on both engines, SimPy first: its length, and when each item passed each place."""
+
+    cycles: tuple[int, int]
+    places: dict[str, tuple[IntArray, IntArray]]
+
+
+def _describe(layer: QuantisedLayer, machine: Architecture) -> Callable[[IntArray], _Simulated]:
+    """Return what simulates the layer for one input: of a convolution the programs of all output pixels, one after the other."""
+    lowered = lower_layer(layer, machine, Boundary())
+    if isinstance(lowered, LoweredConvolution):
+        return lambda given: _in_turn([program for _, pixels in lowered.pixels(given, activation_map) for program in pixels.each()])
+    return lambda given: _in_turn([lowered.program(given)])
+
+
+def _in_turn(programs: Sequence[Program]) -> _Simulated:
+    gap, starts = programs[0].timing.pixel_setup_latency, [0, 0]
+    places: dict[str, tuple[list[IntArray], list[IntArray]]] = {place: ([], []) for place in PLACES}
+    for program in programs:
+        for which, simulated in enumerate((event.simulate(program, timeline=True), fast.simulate(program, timeline=True))):
+            for place in PLACES:
+                places[place][which].append(_place(simulated, place) + starts[which])
+            starts[which] += simulated.cycles + gap
+    joined = {place: (np.concatenate(slow, axis=-1), np.concatenate(quick, axis=-1)) for place, (slow, quick) in places.items()}
+    return _Simulated(cycles=(starts[0] - gap, starts[1] - gap), places=joined)
+
+
+def _check(
+    layer: QuantisedLayer, simulated: _Simulated, given: IntArray, run: ArrayRun, number: int, image: int, torch_values: IntArray | None
+) -> Check:
     rtl, items = run.outputs[number], run.items[number]
-    expected = run_layer(lowered.layer, given[None, :])[0]
-    cycles = {place: [getattr(items, place), _place(slow, place), _place(quick, place)] for place in PLACES}
+    expected = run_layer(layer, given[None, :])[0]
+    cycles = {place: [getattr(items, place), *simulated.places[place]] for place in PLACES}
     differing = {place: _differences(records) for place, records in cycles.items()}
     return Check(
-        layer=lowered.layer.node.name,
+        layer=layer.node.name,
         image=image,
         cycles_rtl=int(run.cycles[number]),
-        cycles_event=slow.cycles,
-        cycles_fast=quick.cycles,
+        cycles_event=simulated.cycles[0],
+        cycles_fast=simulated.cycles[1],
         items=sum(records[0].size for records in cycles.values()),
         item_differences=sum(differing.values()),
         outputs=len(rtl),
@@ -179,9 +164,10 @@ def _differences(records: list[IntArray]) -> int:
 
 
 def torch_outputs(model: CompressedModel, inputs: IntArray) -> list[IntArray] | None:
-    """Return the outputs of every layer by the PyTorch reference, None where torch is not installed."""
+    """Return the outputs of every layer with weights by the PyTorch reference, None where torch is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None
     from qsim.compress.reference import TorchReference
 
-    return [values.numpy() for values in TorchReference(model).activations(inputs)[1:]]
+    outputs = TorchReference(model).activations(inputs)[1:]
+    return [values.numpy() for node, values in zip(model.graph.nodes, outputs, strict=True) if not isinstance(node, MaxPool)]

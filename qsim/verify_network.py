@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qsim.actions import Action
 from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job, check_chain
 from qsim.errors import FieldError, MissingExtra
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
@@ -23,7 +24,7 @@ from qsim.sim.pe.work import Totals
 from qsim.sim.program import Program
 from qsim.sim.semantics import infer
 from qsim.sim.simulated import Simulated
-from qsim.verify import array_job, torch_outputs
+from qsim.verify import torch_outputs
 from rtl.counters import OF_PES, TOTALS
 from rtl.network import run_network
 
@@ -96,17 +97,23 @@ def verify_network(
     *,
     build_dir: Path,
     event_inputs: int = 0,
+    streamed: bool = False,
     progress: Progress = silent,
 ) -> NetworkCheck:
     """Run ``inputs`` [n, features] through all layers of ``model`` in RTL and compare every logit and every counter of every layer.
 
-    Counters are compared with numba for all inputs and with SimPy for the first ``event_inputs``.
-    Raises :class:`UnsupportedProgram` if the network does not fit the machine, :class:`MissingExtra` without the RTL tools.
+    Counters are compared with numba for all inputs and with SimPy for the first ``event_inputs``. ``streamed``: no weights are preloaded;
+    those of each layer come as the file holds them, anew for every input, through the decoders.
+    Raises :class:`UnsupportedProgram` if the network does not fit the machine, :class:`FieldError` for a file that cannot be streamed,
+    :class:`MissingExtra` without the RTL tools.
     """
     if importlib.util.find_spec("cocotb") is None:
         raise MissingExtra("rtl", "running the RTL")
     if not len(inputs):
         raise FieldError(path="inputs", rule="at least one", value=0)
+    check_chain(*model.graph.nodes)
+    if streamed and not model.options.by_column:
+        raise FieldError(path="options.by_column", rule="set to stream weights (qsim compress --by-column)", value=False)
     lowered = [lower(layer, machine) for layer in model.layers]
     simulators = _Simulators()
     total: NetworkCheck | None = None
@@ -114,7 +121,7 @@ def verify_network(
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
         progress("whole networks in RTL", start, len(inputs))
-        check = _batch(model, lowered, batch, build_dir, event_inputs - start, simulators, start)
+        check = _batch(model, lowered, batch, build_dir, event_inputs - start, simulators, start, streamed)
         total = check if total is None else total.plus(check)
     progress("whole networks in RTL", len(inputs), len(inputs))
     assert total is not None
@@ -134,12 +141,13 @@ def _batch(
     event_inputs: int,
     simulators: "_Simulators",
     start: int,
+    streamed: bool,
 ) -> NetworkCheck:
     machine = lowered[0].machine
     expected = infer(model, inputs)
     reference = torch_outputs(model, inputs)
     jobs = [array_job(layer, machine, given[:1]) for layer, given in zip(model.layers, expected.inputs, strict=True)]
-    run = run_network(machine, jobs, inputs, build_dir)
+    run = run_network(machine, jobs, inputs, build_dir, streams=model.encoded_layers if streamed else ())
     found = _Differences()
     for number in range(len(inputs)):
         for index, layer in enumerate(lowered):
@@ -205,7 +213,8 @@ def counters_of_rtl(counters: Mapping[str, IntArray], layer: LoweredLayer) -> di
     entries, fillers, additions = (int(counters[name]) for name in ("entries", "fillers", "additions"))
     work = Totals(columns=int(counters["items"]), entries=entries, fillers=fillers, additions=additions)
     node = layer.layer.node
-    totals = LayerTotals(rows=node.outputs, cols=node.inputs, work=work, weight_rows=int(counters["weight_reads"]))
+    scanned = -(-node.inputs // layer.machine.scan.row_width)
+    totals = LayerTotals(results=node.outputs, work=work, weight_rows=int(counters["weight_reads"]), scan_reads=scanned)
     return found | {COUNTS: layer_counts(totals, layer.machine)}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job
 from qsim.errors import MissingExtra, UnsupportedProgram
 from qsim.files import write_bytes_atomically
 from qsim.formats.fixed import IntArray
@@ -22,7 +23,6 @@ from qsim.sim import event
 from qsim.sim.lower import lower
 from qsim.sim.rows import Rows, layer_rows
 from qsim.sim.semantics import infer, run_layer
-from qsim.verify import array_job
 from rtl.parameters import ArrayParameters
 from rtl.rows import Row, rows_of
 from rtl.views import gtkwave_view, surfer_view
@@ -59,7 +59,7 @@ def write_waves(
     A file is written whole or not at all, and none before both have run. Raises :class:`UnsupportedProgram` if there is no such layer or
     it does not fit the machine, :class:`MissingExtra` without the RTL tools.
     """
-    names = [node.name for node in model.graph.nodes]
+    names = [node.name for node in model.graph.weighted]
     if layer not in names:
         raise UnsupportedProgram(path="layers", rule="layers of the network", value=layer, legal=names)
     if importlib.util.find_spec("vcd") is None:

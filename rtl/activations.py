@@ -1,12 +1,13 @@
 """The activation memory: read in rows by the scan, written in rows by the drain, and by the load bus."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.load import LoadSignature, Unit
 from rtl.parameters import ArrayParameters
 from rtl.places import ActivationPlaces
+from rtl.windows import WindowWalk
 
 
 class RowReads(wiring.Signature):
@@ -44,6 +45,12 @@ class ActivationMemory(wiring.Component):
         The next row of results is row 0.
     results : ``In({"valid", "values"})``
         Written to the half that is not ``source``, if ``store``.
+    hold, advance : ``In(1)``
+        As in :class:`~rtl.windows.WindowWalk`; only where there are windows: the scan then reads theirs.
+    last : ``Out(1)``
+        Likewise.
+    reads : ``Out(1)``
+        The scan reads a row, and not a zero of the padding.
     """
 
     def __init__(self, parameters: ArrayParameters) -> None:
@@ -58,7 +65,9 @@ class ActivationMemory(wiring.Component):
                 "unload": In(RowReads(parameters)),
                 "restart": In(1),
                 "results": In(wiring.Signature({"valid": Out(1), "values": Out(values)})),
+                "reads": Out(1),
             }
+            | ({"hold": In(1), "advance": In(1), "last": Out(1)} if parameters.windows else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -68,6 +77,10 @@ class ActivationMemory(wiring.Component):
         word = data.ArrayLayout(p.activation, places.chunk)
         read_en, restart = self.scan.en | self.unload.en, self.scan.restart | self.unload.restart
         group, address = self._counter(m, restart, read_en, places.groups, "read")
+        inside: Value = Const(1)
+        if p.windows:
+            address, inside = self._windows(m, restart, read_en)
+        m.d.comb += self.reads.eq(self.scan.en & inside)
         half = Value.cast(self.layer.source) ^ self.unload.en
         written_group, written = self._counter(m, self.restart, self.results.valid, places.result_groups, "write")
         stored = self.results.valid & self.layer.store
@@ -102,6 +115,11 @@ class ActivationMemory(wiring.Component):
             m.d.sync += read_group.eq(group)
         row, each = Cat(values), p.row_width * p.activation_bits
         chosen = row.word_select(read_group, each) if places.groups > 1 else row
+        if p.windows:
+            was_inside = Signal()
+            with m.If(read_en):
+                m.d.sync += was_inside.eq(inside)
+            chosen = Mux(was_inside, chosen, 0)
         m.d.comb += [self.scan.values.eq(chosen), self.unload.values.eq(chosen)]
         return m
 
@@ -114,6 +132,19 @@ class ActivationMemory(wiring.Component):
         with m.If(restart):
             m.d.sync += [group.eq(0), word.eq(0)]
         return group, word
+
+    def _windows(self, m: Module, restart: Value, step: Value) -> tuple[Value, Value]:
+        """Return the address of the next row of a window, and whether it lies in the image."""
+        m.submodules.windows = walk = WindowWalk(self.parameters)
+        m.d.comb += [
+            walk.window.eq(self.layer.window),
+            walk.hold.eq(self.hold),
+            walk.advance.eq(self.advance),
+            walk.restart.eq(restart),
+            walk.step.eq(step),
+            self.last.eq(walk.last),
+        ]
+        return walk.address, walk.inside
 
     def _placed(self, word: Value, half: Value) -> Value:
         return Cat(word, half) if self.places.stores else word

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qsim.formats.fixed import FixedFormat
 from rtl.activations import ActivationMemory, RowReads
+from rtl.broadcast import Broadcast
 from rtl.drain import Drain
 from rtl.load import LoadSignature, Unit, load_layout
 from rtl.near import near
@@ -86,7 +87,7 @@ class BroadcastArray(wiring.Component):
         self.activations = ActivationMemory(p)
         self.scan = NonZeroScan(p)
         self.drain = Drain(p, self.output)
-        self.fork = Fork(p.item, p.pes)
+        self.fork = Fork(p.item, p.pes) if p.queue_latency == 1 else Broadcast(p.item, p.pes, p.queue_depth)
         self.queues = [Queue(p.item, p.queue_depth) for _ in range(p.pes)]
         self.pes = [PE_VARIANTS[p.kind](p, pe) for pe in range(p.pes)]
         self.pipeline_latency = PE_VARIANTS[p.kind].pipeline_latency
@@ -125,10 +126,13 @@ class BroadcastArray(wiring.Component):
             m.d.comb += unit.layer.eq(layer)
         self._wire_pes(m, loads)
 
-        computing, quiet, clears = Signal(), Signal(), Signal()
+        computing, quiet, clears, follows = Signal(), Signal(), Signal(), Signal()
+        # What the PEs say reaches the barrier through a register of theirs and one here. Until then, an item on its way is remembered.
+        idle, on_its_way = Signal(), Signal(p.queue_latency + 1)
+        m.d.sync += [idle.eq(Cat(pe.idle for pe in self.pes).all()), on_its_way.eq(Cat(self.events.broadcast, on_its_way))]
         m.d.comb += [
-            quiet.eq(~scan.active & Cat(pe.idle & ~queue.o.valid for queue, pe in zip(self.queues, self.pes, strict=True)).all()),
-            scan.start.eq(self.start & ~self.busy),
+            quiet.eq(~(scan.active | on_its_way.any()) & idle),
+            scan.start.eq((self.start & ~self.busy) | follows),
             clears.eq(self.clear & ~self.busy),
             drain.start.eq((computing & quiet) | clears),
             activations.restart.eq(scan.start | clears),
@@ -136,26 +140,35 @@ class BroadcastArray(wiring.Component):
             activations.results.values.eq(drain.result.values),
             self.events.result.eq(drain.result.valid),
             self.events.broadcast.eq(scan.o.valid & scan.o.ready),
-            self.events.row_read.eq(scan.rows.en),
+            self.events.row_read.eq(activations.reads),
             self.events.passes_zeros.eq(scan.passes_zeros),
             self.events.queue_full.eq(scan.o.valid & ~scan.o.ready),
             self.events.draining.eq(self.busy & ~computing),
         ]
         connect(m, drain.result, flipped(self.result))
+        if p.windows:
+            # The next window begins in the cycle after the last result of this one; where it lies is found while this one is drained.
+            drains, is_last = Signal(), Signal()
+            m.d.comb += [activations.hold.eq(~self.busy), activations.advance.eq(drain.start), follows.eq(drain.done & drains & ~is_last)]
+            with m.If(drain.start):
+                m.d.sync += [is_last.eq(activations.last), drains.eq(computing)]
         m.d.sync += self.cycles.eq(self.cycles + self.busy)
         with m.If(drain.start):
             m.d.sync += computing.eq(0)
         with m.If(drain.done):
             m.d.sync += self.busy.eq(0)
         with m.If(scan.start | clears):
-            m.d.sync += [self.busy.eq(1), computing.eq(scan.start), self.cycles.eq(0)]
+            m.d.sync += [self.busy.eq(1), computing.eq(scan.start)]
+        with m.If(~self.busy & (scan.start | clears)):
+            m.d.sync += self.cycles.eq(0)
         return m
 
     def _wire_pes(self, m: Module, loads: list[wiring.PureInterface]) -> None:
         """Give each PE its branch of the fork, its queue, its copy of the load bus and its lane of the drain."""
         for number, (branch, queue, pe) in enumerate(zip(self.fork.o, self.queues, self.pes, strict=True)):
             m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
-            connect(m, branch, queue.i)
+            m.d.comb += [queue.i.valid.eq(branch.valid), queue.i.payload.eq(branch.payload)]
+            m.d.comb += self.fork.levels[number].eq(queue.level) if isinstance(self.fork, Broadcast) else branch.ready.eq(queue.i.ready)
             connect(m, queue.o, pe.i)
             connect(m, loads[number // PES_OF_A_LOAD], pe.load)
             connect(m, loads[number // PES_OF_A_LOAD], self.drain.loads[number])

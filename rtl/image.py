@@ -15,6 +15,7 @@ from rtl.job import ArrayJob, check_job
 from rtl.load import Unit, load_layout
 from rtl.parameters import ArrayParameters
 from rtl.places import ActivationPlaces
+from rtl.windows import WindowJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +99,12 @@ class ImagePacker:
     def _configuration(self, job: ArrayJob, place: LayerPlace) -> int:
         p = self.parameters
         columns = job.pointers.shape[1] - 1
+        window = {}
+        if p.windows:
+            window["window"] = _pack(p.window, **(job.window or _whole(columns)).fields(p))
         return _pack(
             p.layer,
+            **window,
             scan_rows=-(-columns // p.row_width),
             columns=columns,
             drain_rows=-(-job.rows // p.pes),
@@ -147,9 +152,12 @@ class ImagePacker:
             values |= np.append(cycles, 0) << p.column_pointer["cycles"].offset
         return _joined(values, 2, p.column_pointer.size)
 
-    def activation_words(self, activations: IntArray) -> npt.NDArray[np.uint8]:
-        """Return the words of one input [columns], to half 0."""
+    def activation_words(self, activations: IntArray, window: WindowJob | None = None) -> npt.NDArray[np.uint8]:
+        """Return the words of one input [columns], or of an image, to half 0."""
         places = ActivationPlaces.of(self.parameters)
+        if window is not None:
+            pixels = activations.reshape(-1, window.channels)
+            activations = np.pad(pixels, ((0, 0), (0, -window.channels % self.parameters.row_width))).ravel()
         rows = self.activation_rows(activations)
         return self.bytes_of(
             [word for number, row in enumerate(rows) for word in self.words(Unit.ACTIVATIONS, [row], start=places.address(number))]
@@ -164,6 +172,12 @@ class ImagePacker:
         """Return ``words`` as bytes [n, width]."""
         width = -(-load_layout(self.parameters).size // 8)
         return np.frombuffer(b"".join(word.to_bytes(width, "little") for word in words), dtype=np.uint8).reshape(-1, width)
+
+
+def _whole(columns: int) -> WindowJob:
+    """Return the one window of a fully connected layer: all activations are the channels of one pixel."""
+    one = (1, 1)
+    return WindowJob(height=1, width=1, channels=columns, kernel=one, stride=one, dilation=one, padding=(0, 0), output=one)
 
 
 def _pack(layout: data.StructLayout, **fields: int) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 from qsim.arch.architecture import PEKind
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
-from rtl.parameters import MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
+from rtl.parameters import COORDINATE_BITS, MAX_BIAS_SHIFT, MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, ArrayParameters
+from rtl.windows import WindowJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +21,8 @@ class ArrayJob:
     codebook (codebook, sparse) or its pulse (pvq). None where the PE has none: ``gaps`` of the entries, ``codebook`` [<= 2**code_bits],
     ``scales`` [rows]. ``bias`` [rows], shifted left by ``bias_shift`` to the fraction of the sums; ``shift``: from the sums to the
     outputs, to the right, or to the left if negative; ``relu``; ``limit``: outputs above it become it, None for the largest output;
-    ``activations`` [inputs, columns]. ``accumulator_bits`` and
+    ``activations`` [inputs, columns]; with a ``window`` [inputs, height * width * channels], channels last, and columns are those of a
+    window whose channels take whole activation rows. ``accumulator_bits`` and
     ``output_bits``, where sums and outputs saturate, are fixed in hardware: they are here to be checked.
     """
 
@@ -38,17 +40,25 @@ class ArrayJob:
     accumulator_bits: int
     output_bits: int
     limit: int | None = None
+    window: WindowJob | None = None
+
+    @property
+    def pixels(self) -> int:
+        """How often the rows of outputs come: once for each window."""
+        return 1 if self.window is None else self.window.pixels
 
 
 def check_job(parameters: ArrayParameters, job: ArrayJob, path: str) -> None:
     """Raise :class:`UnsupportedProgram` naming the first rule by which ``job`` does not fit the array."""
     p = parameters
     columns = job.pointers.shape[1] - 1
+    elements = columns if job.window is None else job.window.height * job.window.width * job.window.channels
     rules = (
         ("rows", 1 <= job.rows <= p.pes * p.local_rows, f"1 to {p.pes * p.local_rows}", job.rows),
         ("pointers", len(job.pointers) == p.pes, f"of {p.pes} PEs", len(job.pointers)),
         ("columns", 1 <= columns <= p.columns, f"1 to {p.columns}", columns),
-        ("activations", job.activations.shape[1:] == (columns,), f"of shape [inputs, {columns}]", job.activations.shape),
+        ("activations", job.activations.shape[1:] == (elements,), f"of shape [inputs, {elements}]", job.activations.shape),
+        *_window_rules(p, job),
         ("activations", _fits(job.activations, p.activation_bits), f"of {p.activation_bits} bits", "larger values"),
         ("entries", job.pointers.max() <= p.weight_rows * p.entries_per_row, "small enough for the weight memory", int(job.pointers.max())),
         ("accumulator_bits", job.accumulator_bits == p.accumulator_bits, f"{p.accumulator_bits}, the PE's", job.accumulator_bits),
@@ -63,6 +73,20 @@ def check_job(parameters: ArrayParameters, job: ArrayJob, path: str) -> None:
     for name, good, rule, value in rules:
         if not good:
             raise UnsupportedProgram(path=f"{path}.{name}", rule=rule, value=value)
+
+
+def _window_rules(p: ArrayParameters, job: ArrayJob) -> Iterator[tuple[str, bool, str, object]]:
+    """Yield the rules about a convolution."""
+    window, columns = job.window, job.pointers.shape[1] - 1
+    yield "window", window is None or p.windows, "None for an array without windows", "a window"
+    if window is not None:
+        each = window.place_rows(p.row_width)
+        yield "columns", columns == window.rows(p.row_width) * p.row_width, f"{window.rows(p.row_width) * p.row_width}, whole rows", columns
+        rows, most = window.height * window.width * each, 1 << (COORDINATE_BITS - 2)
+        yield "activations", rows <= p.activation_rows, f"of at most {p.activation_rows} rows of {p.row_width}", rows
+        for name in ("height", "width", "kernel", "stride", "dilation", "padding", "output"):
+            values = np.atleast_1d(getattr(window, name))
+            yield f"window.{name}", bool(np.all(values < most)), f"below {most}", values.tolist()
 
 
 def _entry_rules(p: ArrayParameters, job: ArrayJob) -> Iterator[tuple[str, bool, str, object]]:

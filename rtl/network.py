@@ -5,6 +5,7 @@ import resource
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,8 @@ def build_network(machine: Architecture, jobs: Sequence[ArrayJob], build_dir: Pa
     Raises :class:`MachineError` if the RTL does not have this machine, :class:`MissingExtra` without the ``rtl`` extra.
     """
     p = ArrayParameters.of(machine, layers=len(jobs), streamed=streamed)
-    rows = [-(-count // p.row_width) for count in (jobs[0].pointers.shape[1] - 1, jobs[-1].rows)]
-    verilog = emit(lambda: RunShell(p, *rows), TOP, build_dir.resolve(), f"{p!r} {rows}", around=clocked_verilog)
+    rows = -(-(jobs[0].pointers.shape[1] - 1) // p.row_width)
+    verilog = emit(lambda: RunShell(p), TOP, build_dir.resolve(), f"{p!r} {rows}", around=partial(clocked_verilog, rows=rows))
     return build_model(verilog, CLOCKED, clocked=True, quick=quick)
 
 
@@ -74,22 +75,26 @@ def run_network(
     for number, (before, after) in enumerate(itertools.pairwise(jobs), 1):
         if after.pointers.shape[1] - 1 != before.rows:
             raise UnsupportedProgram(path=f"layers[{number}].columns", rule=f"{before.rows}", value=after.pointers.shape[1] - 1)
-    size = -(-p.row_width * p.activation_bits * -(-inputs.shape[1] // p.row_width) // 8)
-    rows = (packer.activation_rows(given) for given in inputs)
-    joined = [sum(row << (p.row_width * p.activation_bits * at) for at, row in enumerate(each)).to_bytes(size, "little") for each in rows]
-    most = (1 + p.streamed) * (most_clocks(jobs) + p.local_rows)
-    vectors = {"words": words, "inputs": np.frombuffer(b"".join(joined), dtype=np.uint8).reshape(-1, size), "limit": most}
+    vectors = {"words": words, "runs": len(inputs), "limit": (1 + p.streamed) * (most_clocks(jobs) + p.local_rows)}
     vectors |= {"weights": _packets(p, jobs, streams)} if streams else {}
     quick = len(inputs) * sum(_cycles(job) for job in jobs) < QUICK_CYCLES
     model = build_network(machine, jobs, build_dir, streamed=p.streamed, quick=quick)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
-        source, target = work / "vectors.npz", work / "results.npz"
-        np.savez(source, **vectors)
+        vectors_file, rows, results, clocks = (work / name for name in ("vectors.npz", "inputs.bin", "results.txt", "clocks.txt"))
+        np.savez(vectors_file, **vectors)
+        rows.write_bytes(_rows(packer, inputs))
         begun = _seconds_of_children()
-        run_bench(model, CLOCKED, "rtl.bench.network_bench", {"QSIM_VECTORS": str(source), "QSIM_RESULTS": str(target)}, work)
-        with np.load(target) as results:
-            return _collect(p, jobs, dict(results), _seconds_of_children() - begun)
+        environment = {"QSIM_VECTORS": str(vectors_file), "QSIM_CLOCKS": str(clocks)}
+        run_bench(model, CLOCKED, "rtl.bench.network_bench", environment, work, (f"+inputs={rows}", f"+results={results}"))
+        used = _seconds_of_children() - begun
+        return _collect(p, jobs, len(inputs), results.read_text().split("\n"), int(clocks.read_text()), used)
+
+
+def _rows(packer: ImagePacker, inputs: IntArray) -> bytes:
+    """Return the activation rows of all inputs, the highest byte of each first."""
+    size = -(-packer.parameters.row_width * packer.parameters.activation_bits // 8)
+    return b"".join(row.to_bytes(size, "big") for given in inputs for row in packer.activation_rows(given))
 
 
 def _packets(p: ArrayParameters, jobs: Sequence[ArrayJob], streams: Sequence[CompressedLayer]) -> npt.NDArray[np.uint64]:
@@ -122,18 +127,29 @@ def _seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], results: dict[str, npt.NDArray[np.generic]], cpu_seconds: float) -> NetworkRun:
-    failed = np.flatnonzero(results["error"])
-    if failed.size:
-        raise QsimError(f"input {failed[0]}: the accelerator ended with {ErrorCode(int(results['error'][failed[0]])).name}")
-    logits = signed_values(results["outputs"], p.activation_bits, jobs[-1].rows)
+def _collect(p: ArrayParameters, jobs: Sequence[ArrayJob], runs: int, lines: Sequence[str], clocks: int, cpu_seconds: float) -> NetworkRun:
+    """Read what the model wrote (``rtl/templates/clocked.v.j2``)."""
+    ends = [line.split()[1:] for line in lines if line.startswith("e")]
+    failed = [number for number, (error, _) in enumerate(ends) if int(error, 16)]
+    if failed:
+        raise QsimError(f"input {failed[0]}: the accelerator ended with {ErrorCode(int(ends[failed[0]][0], 16)).name}")
+    if len(ends) < runs:
+        raise QsimError(f"input {len(ends)}: the accelerator did not end")
+    outputs, counters = (_hexadecimal([line[2:] for line in lines if line.startswith(kind)]) for kind in "oc")
     return NetworkRun(
-        logits=logits,
-        best=results["best"].astype(np.int64),
-        counters=counters_of_layers(p, _words(results["snapshots"], len(jobs))),
-        clocks=int(results["clocks"]),
+        logits=signed_values(outputs, p.activation_bits, p.row_width).reshape(len(ends), -1)[:, : jobs[-1].rows],
+        best=np.array([int(best, 16) for _, best in ends], dtype=np.int64),
+        counters=counters_of_layers(p, counters.view(f"<u{COUNTER_BITS // 8}").astype(np.int64).reshape(len(ends), len(jobs), -1)),
+        clocks=clocks,
         cpu_seconds=cpu_seconds,
     )
+
+
+def _hexadecimal(lines: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Return hexadecimal numbers of one length as rows of bytes, the lowest first."""
+    padded = "".join(line.zfill(len(line) + len(line) % 2) for line in lines)
+    found = np.frombuffer(bytes.fromhex(padded), dtype=np.uint8).reshape(len(lines), -1)
+    return np.ascontiguousarray(found[:, ::-1])
 
 
 def signed_values(packed: npt.NDArray[np.uint8], width: int, count: int) -> IntArray:
@@ -142,11 +158,6 @@ def signed_values(packed: npt.NDArray[np.uint8], width: int, count: int) -> IntA
     powers = 1 << np.arange(width)
     powers[-1] = -powers[-1]
     return bits.astype(np.int64) @ powers
-
-
-def _words(snapshots: npt.NDArray[np.uint8], layers: int) -> IntArray:
-    words = np.ascontiguousarray(snapshots).view(f"<u{COUNTER_BITS // 8}").astype(np.int64)
-    return words.reshape(len(snapshots), layers, -1)
 
 
 def counters_of_layers(p: ArrayParameters, words: IntArray) -> dict[str, IntArray]:

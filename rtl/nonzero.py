@@ -1,6 +1,6 @@
 """The non-zero scan: activation memory rows in, a stream of (column, activation) out."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,11 +10,13 @@ from rtl.stream import Queue
 
 
 def scan_row_layout(parameters: ArrayParameters) -> data.StructLayout:
-    """Return the layout of a row on its way to the scan: the column of its first element, its ``values``, and which are ``wanted``."""
+    """Return the layout of a row ready to be scanned: its ``values``, which of them are ``wanted``, and where its columns are: ``pairs``
+    counts up from the pair of the first one, which is the second of its pair if ``odd`` (rows of an even width begin with a first).
+    """
     p = parameters
-    return data.StructLayout(
-        {"base": p.scanned_column, "last": 1, "wanted": p.row_width, "values": data.ArrayLayout(p.activation, p.row_width)}
-    )
+    pairs = data.ArrayLayout(p.pair, (p.row_width + 1) // 2 + 1)
+    values = data.ArrayLayout(p.activation, p.row_width)
+    return data.StructLayout({"odd": p.row_width % 2, "pairs": pairs, "last": 1, "wanted": p.row_width, "values": values})
 
 
 class NonZeroScan(wiring.Component):
@@ -78,11 +80,11 @@ class NonZeroScan(wiring.Component):
         The decision uses registers only, so that no path leads from the PEs' queues to the memory. ``left``: a row left the queue.
         """
         p, layer = self.parameters, self.layer
-        row = scan_row_layout(p)
+        coming = data.StructLayout({"base": p.scanned_column, "last": 1, "values": data.ArrayLayout(p.activation, p.row_width)})
         next_base, end, rows_left = Signal(p.scanned_column), Signal(p.scanned_column), Signal(range(p.activation_rows + 1))
         slots = Signal(range(self.ahead.depth + 1), init=self.ahead.depth)
         fetch, read_valid, held_valid = Signal(), Signal(), Signal()
-        read, held, queued = Signal(row, reset_less=True), Signal(row, reset_less=True), Signal(row)
+        read, held, queued = Signal(coming, reset_less=True), Signal(coming, reset_less=True), self.ahead.i.payload
         m.d.comb += [
             fetch.eq((rows_left != 0) & (slots != 0)),
             self.rows.en.eq(fetch),
@@ -105,7 +107,13 @@ class NonZeroScan(wiring.Component):
             m.d.sync += [next_base.eq(layer.column_base), rows_left.eq(layer.scan_rows)]
 
         m.d.sync += [held.base.eq(read.base), held.last.eq(read.last), held.values.eq(self.rows.values)]
-        m.d.comb += [queued.eq(held), self.ahead.i.payload.eq(queued), self.ahead.i.valid.eq(held_valid)]
+        m.d.comb += [
+            self.ahead.i.valid.eq(held_valid),
+            queued.odd.eq(held.base),
+            queued.last.eq(held.last),
+            queued.values.eq(held.values),
+        ]
+        m.d.comb += [pair.eq((held.base >> 1) + number) for number, pair in enumerate(queued.pairs)]
         for lane in range(p.row_width):
             inside = held.base + lane < end
             m.d.comb += queued.wanted[lane].eq(inside & (layer.every_column | (held.values[lane] != 0)))
@@ -141,10 +149,13 @@ class NonZeroScan(wiring.Component):
 
     def _first(self, m: Module, wanted: Signal, row: data.View) -> data.View:
         """Return the first of the ``wanted`` elements of a row, as an item."""
-        item, lane = Signal(self.parameters.item), Signal(range(self.parameters.row_width))
+        p = self.parameters
+        item, lane = Signal(p.item), Signal(range(p.row_width))
         for number in reversed(range(self.parameters.row_width)):
             with m.If(wanted[number]):
                 m.d.comb += lane.eq(number)
-        value = Array(row.values[number] for number in range(self.parameters.row_width))[lane]
-        m.d.comb += [item.column.eq(row.base + lane), item.value.eq(value)]
+        place = lane + row.odd
+        m.d.comb += [item.column.eq(Cat(place[0], row.pairs[place >> 1])), item.value.eq(row.values[lane])]
+        if p.has_gaps:
+            m.d.comb += item.next_pair.eq(row.pairs[(place + 1) >> 1])
         return item

@@ -13,6 +13,7 @@ from qsim.errors import MachineError
 MAX_BIAS_SHIFT = 31
 MAX_RIGHT_SHIFT = 63
 MAX_LEFT_SHIFT = 15
+COORDINATE_BITS = 16  # of a pixel's place in an image, with a sign
 HAS_GAPS = (PEKind.SPARSE, PEKind.PVQ)
 
 
@@ -20,15 +21,18 @@ HAS_GAPS = (PEKind.SPARSE, PEKind.PVQ)
 class ArrayParameters:
     """Widths and maxima of one built array; a layer's own sizes and shifts are run-time configuration.
 
-    ``kind``: the PE; ``row_width``: activations scanned together; ``entries_per_row``: entries in a row of the weight memory (a power
-    of two); ``columns``, ``local_rows``, ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of
-    a row's scale (pvq only). For whole networks: ``layers``, the most that one has, 0 for an array that runs single layers;
+    ``kind``: the PE; ``queue_latency``: of the queues, forward and return: 2 puts registers in front of them; ``row_width``: activations
+    scanned together; ``entries_per_row``: entries in a row of the weight memory (a power of two); ``columns``, ``local_rows``,
+    ``weight_rows``: the most that fit. ``bias_bits``: width of a stored bias; ``scale_bits``: of a row's scale (pvq only). For whole
+    networks: ``layers``, the most that one has, 0 for an array that runs single layers;
     ``pointers`` of all layers that a PE holds, 0 for those of one; ``streamed``: weights of layers may come from a stream (sparse only).
+    ``windows``: single layers may be convolutions, on images of up to ``activations`` (0: as many as columns).
     """
 
     pes: int
     kind: PEKind = PEKind.SPARSE
     queue_depth: int = 8
+    queue_latency: int = 1
     row_width: int = 4
     code_bits: int = 4
     index_bits: int = 4
@@ -44,30 +48,42 @@ class ArrayParameters:
     pointers: int = 0
     layers: int = 0
     streamed: bool = False
+    windows: bool = False
+    activations: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            least = 0 if field.name in ("pointers", "layers", "streamed") else 1
+            least = 0 if field.name in ("pointers", "layers", "streamed", "windows", "activations") else 1
             if field.name != "kind" and getattr(self, field.name) < least:
                 raise MachineError(path=f"parameters.{field.name}", rule=f"at least {least}", value=getattr(self, field.name))
+        if self.queue_latency > 2:
+            raise MachineError(path="parameters.queue_latency", rule="1 or 2", value=self.queue_latency)
         if self.entries_per_row & (self.entries_per_row - 1):
             raise MachineError(path="parameters.entries_per_row", rule="a power of two", value=self.entries_per_row)
         if self.streamed and (self.kind is not PEKind.SPARSE or not self.layers):
             raise MachineError(path="parameters.streamed", rule="false but for networks on sparse PEs", value=self.streamed)
 
-    @classmethod
-    def of(cls, machine: Architecture, layers: int = 0, *, streamed: bool = False) -> "ArrayParameters":
-        """Return the array of ``machine``, with memories of its sizes; with ``layers`` one that runs whole networks, ``streamed`` one
-        that reads weights from a stream too.
+        if self.windows and self.layers:
+            raise MachineError(path="parameters.windows", rule="false for networks", value=self.windows)
 
-        Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1.
+    @classmethod
+    def of(cls, machine: Architecture, layers: int = 0, *, streamed: bool = False, windows: bool = False) -> "ArrayParameters":
+        """Return the array of ``machine``, with memories of its sizes; with ``layers`` one that runs whole networks, ``streamed`` one
+        that reads weights from a stream too; ``windows``: one that runs convolutions.
+
+        Raises :class:`MachineError` for what the RTL does not have: DRAM, queue latencies other than 1 or 2, both the same.
         """
-        array = machine.array
+        array, latency = machine.array, machine.array.queue.forward_latency
         rules = (
             ("dram", machine.dram is None, "absent: the RTL holds all weights on chip", "a DRAM channel"),
             ("array.min_column_cycles", array.min_column_cycles == 1, "1 in RTL", array.min_column_cycles),
-            ("array.queue.forward_latency", array.queue.forward_latency == 1, "1 in RTL", array.queue.forward_latency),
-            ("array.queue.return_latency", array.queue.return_latency == 1, "1 in RTL", array.queue.return_latency),
+            ("array.queue.forward_latency", latency in (1, 2), "1 or 2 in RTL", latency),
+            (
+                "array.queue.return_latency",
+                array.queue.return_latency == latency,
+                f"{latency}, as forward_latency, in RTL",
+                array.queue.return_latency,
+            ),
         )
         for path, good, rule, value in rules:
             if not good:
@@ -80,6 +96,7 @@ class ArrayParameters:
             pes=array.pes,
             kind=array.kind,
             queue_depth=array.queue.depth,
+            queue_latency=latency,
             row_width=machine.scan.row_width,
             code_bits=array.code_bits,
             index_bits=array.index_bits,
@@ -93,6 +110,8 @@ class ArrayParameters:
             pointers=pointers if layers and has_gaps else 0,
             layers=layers,
             streamed=streamed,
+            windows=windows,
+            activations=activations if windows else 0,
         )
 
     @property
@@ -137,13 +156,21 @@ class ArrayParameters:
 
     @property
     def item(self) -> data.StructLayout:
-        """What the scan broadcasts: a column and its activation."""
-        return data.StructLayout({"column": self.column, "value": self.activation})
+        """What the scan broadcasts: a column and its activation; where columns have pointers also ``next_pair``, the pair of the pointer
+        behind its own, so that no PE has to add.
+        """
+        next_pair = {"next_pair": self.pair} if self.has_gaps else {}
+        return data.StructLayout({"column": self.column, "value": self.activation} | next_pair)
 
     @property
     def pointer_pairs(self) -> int:
         """Words of each bank of the pointer memory: the pointers of all columns and the end of the last."""
         return -(-(self.pointers or self.columns + 1) // 2)
+
+    @property
+    def pair(self) -> Shape:
+        """A word of each bank of the pointer memory: pair ``k`` is that of columns ``2 * k`` and ``2 * k + 1``."""
+        return Shape.cast(range(self.pointer_pairs))
 
     @property
     def column(self) -> Shape:
@@ -198,7 +225,24 @@ class ArrayParameters:
     @property
     def activation_rows(self) -> int:
         """Rows of the activation memory."""
-        return -(-self.columns // self.row_width)
+        return -(-max(self.columns, self.activations) // self.row_width)
+
+    @property
+    def row_address(self) -> Shape:
+        """An address of a row of the activation memory."""
+        return unsigned(max(1, ceil_log2(self.activation_rows)))
+
+    @property
+    def window(self) -> data.StructLayout:
+        """How a window moves (:meth:`rtl.windows.WindowJob.fields`): the image's ``height`` and ``width``; rows of the activation memory a
+        place; ``taps`` of a line of the window; ``y`` and ``x`` of the first window's corner, negative in the padding; from tap to tap and
+        from pixel to pixel steps of coordinates (``step_*``, ``stride_*``) and addresses (``next_*``); ``output_width``, ``pixels``.
+        """
+        coordinate, size, address = signed(COORDINATE_BITS), unsigned(COORDINATE_BITS - 1), self.row_address
+        names = ("height", "width", "taps", "step_y", "step_x", "stride_y", "stride_x", "output_width")
+        fields = dict.fromkeys(names, size) | {"y": coordinate, "x": coordinate, "place_rows": range(self.activation_rows + 1)}
+        fields |= dict.fromkeys(("first", "next_tap", "next_line", "next_pixel", "next_pixel_line"), address)
+        return data.StructLayout(fields | {"pixels": unsigned(2 * COORDINATE_BITS - 2)})
 
     @property
     def layer(self) -> data.StructLayout:
@@ -209,8 +253,10 @@ class ArrayParameters:
         largest output where the layer has no limit; ``every_column``: scan in dense order, zeros included. Where the layer lies:
         ``column_base``, even: its first pointer, and what its column numbers begin with; ``weight_base``: the place of its first weight
         where there are no pointers, or where streamed weights go; ``row_base``: its first stored bias and scale. ``source``: the half of
-        the activation memory that is read; ``store``: outputs are written to the other half.
+        the activation memory that is read; ``store``: outputs are written to the other half. ``window``, where there are windows: how it
+        moves; ``scan_rows`` and ``columns`` are then those of one window.
         """
+        window = {"window": self.window} if self.windows else {}
         return data.StructLayout(
             {
                 "scan_rows": range(self.activation_rows + 1),
@@ -229,6 +275,7 @@ class ArrayParameters:
                 "source": 1,
                 "store": 1,
             }
+            | window
         )
 
     @property

@@ -26,7 +26,7 @@ class ActivationPlaces:
     def of(cls, parameters: ArrayParameters) -> Self:
         """Return the places of an array's activations."""
         p = parameters
-        return cls(row_width=p.row_width, pes=p.pes, columns=p.columns, halves=p.halves)
+        return cls(row_width=p.row_width, pes=p.pes, columns=max(p.columns, p.activations), halves=p.halves)
 
     @property
     def stores(self) -> bool:

@@ -210,8 +210,10 @@ def _share(build: Path, names: Sequence[str], folder: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def run_bench(model: Path, toplevel: str, bench: str, environment: Mapping[str, str], work: Path) -> None:
-    """Run the cocotb module ``bench`` on a built model, in the folder ``work``; ``environment`` reaches the bench.
+def run_bench(model: Path, toplevel: str, bench: str, environment: Mapping[str, str], work: Path, plusargs: Sequence[str] = ()) -> None:
+    """Run the cocotb module ``bench`` on a built model, in the folder ``work``.
+
+    ``environment`` reaches the bench, ``plusargs`` the Verilog.
 
     Raises :class:`QsimError` with the failures and the end of the log if a cocotb test fails or none ran.
     """
@@ -231,6 +233,7 @@ def run_bench(model: Path, toplevel: str, bench: str, environment: Mapping[str, 
                 test_dir=work,
                 results_xml=str(results),
                 extra_env=dict(environment),
+                plusargs=list(plusargs),
                 log_file=log,
             )
     except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:

@@ -37,19 +37,20 @@ class ItemCycles:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ArrayRun:
-    """What the array did with a job: ``outputs`` [inputs, rows], ``cycles`` [inputs] and, if recorded, ``items`` for each input."""
+    """What the array did with a job: ``outputs`` [inputs, pixels * rows], ``cycles`` [inputs] and, if recorded, ``items`` of each input."""
 
     outputs: IntArray
     cycles: IntArray
     items: tuple[ItemCycles, ...]
 
 
-def build_array(machine: Architecture, build_dir: Path) -> Path:
-    """Build the model of ``machine``'s array below ``build_dir``, or find it there; return its folder.
+def build_array(machine: Architecture, build_dir: Path, *, windows: bool = False) -> Path:
+    """Build the model of ``machine``'s array below ``build_dir``, or find it there; return its folder. ``windows``: one that runs
+    convolutions.
 
     Raises :class:`MachineError` if the RTL does not have this machine, :class:`MissingExtra` without the ``rtl`` extra.
     """
-    parameters = ArrayParameters.of(machine)
+    parameters = ArrayParameters.of(machine, windows=windows)
     return build_model(emit(lambda: BroadcastArray(parameters), TOP, build_dir.resolve(), repr(parameters)), TOP, quick=True)
 
 
@@ -60,16 +61,16 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
 
     Raises :class:`MachineError` if the RTL does not have this machine, :class:`UnsupportedProgram` if a job does not fit it.
     """
-    parameters = ArrayParameters.of(machine)
+    parameters = ArrayParameters.of(machine, windows=any(job.window is not None for job in jobs))
     for number, job in enumerate(jobs):
         check_job(parameters, job, f"jobs[{number}]")
-    model = build_array(machine, build_dir)
+    model = build_array(machine, build_dir, windows=parameters.windows)
     packer = ImagePacker(parameters, every_column=not machine.scan.skip_zeros)
     vectors: dict[str, npt.ArrayLike] = {"jobs": len(jobs), "record": record, "output_bits": parameters.activation_bits}
     for number, job in enumerate(jobs):
         vectors[f"words_{number}"] = packer.layer_words(job)
-        vectors[f"inputs_{number}"] = np.stack([packer.activation_words(row) for row in job.activations])
-        vectors[f"rows_{number}"] = -(-job.rows // parameters.pes)
+        vectors[f"inputs_{number}"] = np.stack([packer.activation_words(row, job.window) for row in job.activations])
+        vectors[f"rows_{number}"] = job.pixels * -(-job.rows // parameters.pes)
         vectors[f"limit_{number}"] = most_cycles(parameters, job)
     with tempfile.TemporaryDirectory(prefix="qsim-rtl-") as folder:
         work = Path(folder)
@@ -83,14 +84,14 @@ def run_array(machine: Architecture, jobs: list[ArrayJob], build_dir: Path, reco
 def most_cycles(parameters: ArrayParameters, job: ArrayJob) -> int:
     """Return cycles in which ``job`` would end even if no two PEs ever worked at once: a model that is still running then never ends."""
     entry_cycles = int(np.maximum(1, np.abs(job.codes)).sum()) if parameters.kind is PEKind.PVQ else len(job.codes)
-    return 1000 + 4 * (entry_cycles + job.pointers.size + job.rows)
+    return 1000 + 4 * job.pixels * (entry_cycles + job.pointers.size + job.rows + 10)
 
 
 def _collect(parameters: ArrayParameters, job: ArrayJob, number: int, results: "np.lib.npyio.NpzFile", record: bool) -> ArrayRun:
-    outputs = results[f"results_{number}"].reshape(len(job.activations), -1)[:, : job.rows]
+    outputs = results[f"results_{number}"].reshape(len(job.activations), job.pixels, -1)[:, :, : job.rows]
     flags = (results[f"flags_{number}_{index}"] for index in range(len(job.activations))) if record else ()
     return ArrayRun(
-        outputs=outputs,
+        outputs=outputs.reshape(len(outputs), -1),
         cycles=results[f"cycles_{number}"],
         items=tuple(_item_cycles(parameters, item) for item in flags),
     )

@@ -2,7 +2,7 @@
 
 from qsim.formats.fixed import FixedFormat
 from qsim.model.graph import Activation
-from workloads.workload import LayerShape, Normalisation, Published, Workload
+from workloads.workload import LayerShape, Normalisation, Published, Training, Workload
 
 WORKLOAD = Workload(
     name="lenet-300-100",
@@ -26,6 +26,8 @@ WORKLOAD = Workload(
     ),
     # Mean and standard deviation of all training pixels, as commonly given to four or five digits.
     normalisation=Normalisation(mean=0.13066, deviation=0.30811, input_format=FixedFormat(16, 8)),
+    # Of seeds 0, 1 and 2 the one with the fewest validation errors (1.30, 1.12, 1.24 %).
+    training=Training(seed=1, epochs=30),
     checkpoint="lenet_300_100.safetensors",
     checkpoint_sha256="ef8afba3e0cb5040a59ed25715bcb990880fc1d4d8b6eafb30e385eca3891dec",
 )

@@ -1,6 +1,7 @@
 """Float checkpoints: read and write the weights of a workload as safetensors, which hold numbers only, never code.
 
-A checkpoint has, for each layer ``x``, float32 ``x.weight`` [outputs, inputs] and ``x.bias`` [outputs].
+A checkpoint has, for each layer ``x``, float32 ``x.weight`` [rows, columns] and ``x.bias`` [rows]. Rows are outputs or output channels,
+columns inputs or the elements of a window in the order of :mod:`qsim.model.geometry`.
 """
 
 import hashlib
@@ -21,8 +22,8 @@ def expected_shapes(workload: Workload) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor in a checkpoint of ``workload``, in layer order."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in workload.layers:
-        shapes[f"{layer.name}.weight"] = (layer.outputs, layer.inputs)
-        shapes[f"{layer.name}.bias"] = (layer.outputs,)
+        shapes[f"{layer.name}.weight"] = (layer.rows, layer.columns)
+        shapes[f"{layer.name}.bias"] = (layer.rows,)
     return shapes
 
 

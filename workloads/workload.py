@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from qsim.errors import FieldError
 from qsim.formats.fixed import FixedFormat
+from qsim.model.geometry import Geometry
 from qsim.model.graph import Activation
 
 
@@ -23,9 +24,75 @@ class LayerShape:
                 raise FieldError(path=f"layer {self.name}.{where}", rule="at least 1", value=getattr(self, where))
 
     @property
+    def rows(self) -> int:
+        """Rows of the weight matrix."""
+        return self.outputs
+
+    @property
+    def columns(self) -> int:
+        """Columns of the weight matrix."""
+        return self.inputs
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """No window."""
+        return None
+
+    @property
+    def pool(self) -> Geometry | None:
+        """No pool."""
+        return None
+
+    @property
     def parameters(self) -> int:
         """Weights and biases."""
         return self.outputs * (self.inputs + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvolutionShape:
+    """One convolution: ``out_channels x geometry.columns`` weights, ``out_channels`` biases, then ``activation`` and a max ``pool``."""
+
+    name: str
+    geometry: Geometry
+    out_channels: int
+    activation: Activation
+    pool: Geometry | None = None
+
+    def __post_init__(self) -> None:
+        if self.out_channels < 1 or self.out_channels % self.geometry.groups:
+            rule = f"a positive multiple of the {self.geometry.groups} groups"
+            raise FieldError(path=f"layer {self.name}.out_channels", rule=rule, value=self.out_channels)
+        shape = self.geometry.output_height, self.geometry.output_width, self.out_channels
+        if self.pool is not None and self.pool.input_shape != shape:
+            rule = f"for {list(shape)}, what the convolution gives"
+            raise FieldError(path=f"layer {self.name}.pool", rule=rule, value=list(self.pool.input_shape))
+
+    @property
+    def inputs(self) -> int:
+        """Activations it reads."""
+        return self.geometry.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Activations it passes on, after the pool."""
+        pixels = self.geometry.pixels if self.pool is None else self.pool.pixels
+        return pixels * self.out_channels
+
+    @property
+    def rows(self) -> int:
+        """Rows of the weight matrix."""
+        return self.out_channels
+
+    @property
+    def columns(self) -> int:
+        """Columns of the weight matrix."""
+        return self.geometry.columns
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return self.rows * (self.columns + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +140,30 @@ class Normalisation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a float network is trained from random weights: ``seed``, ``epochs``, peak rate, and the most pixels a batch is moved."""
+
+    seed: int = 0
+    epochs: int = 30
+    learning_rate: float = 0.05
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """A network, where it comes from, and the float checkpoint that stands for it.
 
-    ``checkpoint`` is the file name in ``workloads/data``; ``checkpoint_sha256`` its digest.
+    ``training`` is how that checkpoint was trained, ``checkpoint`` its file name in ``workloads/data``, ``checkpoint_sha256`` its digest.
     """
 
     name: str
     citation: str
-    layers: tuple[LayerShape, ...]
+    layers: tuple[LayerShape | ConvolutionShape, ...]
     published: Published
     normalisation: Normalisation
     checkpoint: str
     checkpoint_sha256: str = field(repr=False)
+    training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
         if not self.layers:

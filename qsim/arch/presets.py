@@ -124,6 +124,19 @@ PVQ_SRAM = _variant(
     array__code_bits=8,
     array__index_bits=8,
 )
+# For whole networks: 128 KB of weights a PE hold a layer, or a run of its output channels, while all its pixels go by.
+SPARSE_LAYER_DRAM = _variant(
+    SPARSE_SRAM, "sparse-layer-dram", "64 sparse PEs, weights from DRAM layer by layer", _DERIVED, dram=LPDDR3_1600_AT_800_MHZ
+)
+DENSE_LAYER_DRAM = _variant(
+    DENSE_SRAM, "dense-16b-layer-dram", "64 dense PEs, 16-bit weights from DRAM layer by layer", _DERIVED, dram=LPDDR3_1600_AT_800_MHZ
+)
+CODEBOOK_LAYER_DRAM = _variant(
+    DENSE_LAYER_DRAM, "codebook-layer-dram", "64 codebook PEs, 4-bit indices from DRAM layer by layer", _DERIVED, array__kind="codebook"
+)
+PVQ_LAYER_DRAM = _variant(
+    PVQ_SRAM, "pvq-layer-dram", "64 pyramid-vector PEs, pulses from DRAM layer by layer", PVQ_SRAM.source, dram=LPDDR3_1600_AT_800_MHZ
+)
 SPARSE_RTL_1 = _variant(
     EIE,
     "sparse-rtl-1",
@@ -170,6 +183,17 @@ def _sparse_6b_rtl(pes: int) -> Architecture:
     )
 
 
+def _sparse_image_rtl(pes: int) -> Architecture:
+    """Memories for images: the input of LeNet-5's first convolution takes 784 rows of 4 activations, 6.1 KiB, its output 22.5 KiB."""
+    return _variant(
+        _sparse_6b_rtl(pes),
+        f"sparse-image-rtl-{pes}",
+        f"{pes} sparse PEs for codebooks of 64 weights, with memories for the convolutions of LeNet-5",
+        "derived from sparse-6b-rtl; sized for any one layer of LeNet-5",
+        activations__bytes=32 * KIB // pes,
+    )
+
+
 def _dense_rtl(pes: int) -> Architecture:
     return _variant(
         _rtl(pes),
@@ -212,6 +236,16 @@ def _pvq_rtl(pes: int) -> Architecture:
     )
 
 
+SPARSE_RTL_16 = _variant(
+    _rtl(16),
+    "sparse-rtl-16",
+    "16 sparse PEs, sized for an FPGA",
+    "sized for LeNet-300-100; 95 MHz and 40 nm: a Lattice ECP5",
+    clock_hz=95e6,
+    # Registers in front of the queues: an item need not cross the chip within a cycle.
+    array__queue__forward_latency=2,
+    array__queue__return_latency=2,
+)
 SPARSE_UP5K = _variant(
     _rtl(2),
     "sparse-up5k",
@@ -237,12 +271,17 @@ MACHINES: dict[str, Architecture] = {
         SPARSE_HUFFMAN_DRAM,
         SPARSE_SRAM,
         PVQ_SRAM,
+        DENSE_LAYER_DRAM,
+        CODEBOOK_LAYER_DRAM,
+        SPARSE_LAYER_DRAM,
+        PVQ_LAYER_DRAM,
         SPARSE_RTL_1,
         _rtl(2),
         _rtl(4),
         _rtl(8),
-        _rtl(16),
+        SPARSE_RTL_16,
         _sparse_6b_rtl(8),
+        _sparse_image_rtl(8),
         *(of_kind(pes) for pes in (4, 8) for of_kind in (_dense_rtl, _codebook_rtl, _pvq_rtl)),
         SPARSE_UP5K,
     )

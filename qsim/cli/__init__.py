@@ -20,8 +20,10 @@ VERBS: dict[str, str] = {
     "demo": "The main job on real data: compress, simulate, price, verify in RTL, report.",
     "train": "Train a workload's float network from its seed.",
     "compress": "Compress a workload by a recipe into a .qsz file.",
+    "import": "Read an ONNX file or a torch.export program: its layers, checked against ONNX Runtime or PyTorch.",
     "inspect": "Show what every byte of a .qsz file is.",
     "simulate": "Run .qsz files on machines, cycle by cycle.",
+    "estimate": "Run a whole float network (ONNX, PyTorch or by name) on machines, without retraining.",
     "compare": "Put simulated runs side by side.",
     "report": "Write the HTML report, figures and data of simulated runs.",
     "verify": "Run real inputs through the RTL and compare bits and cycles.",
@@ -29,7 +31,7 @@ VERBS: dict[str, str] = {
     "synth": "Synthesise a machine for an FPGA: resources, frequency, critical path.",
     "sweep": "Simulate one file over a grid of machine parameters.",
     "bench-methods": "Compress one network by every method at several rates.",
-    "list": "List machines, technologies, recipes, workloads, quantizers.",
+    "list": "List machines, technologies, recipes, workloads, networks, quantizers.",
 }
 
 

@@ -67,6 +67,7 @@ def _facts(model: "CompressedModel", file: Path) -> dict[str, object]:
         "float_bytes": float_bytes,
         "ratio": float_bytes / on_disk,
         "split_bytes": {str(kind): size for kind, size in model.bytes_by_kind.items()},
+        "shapes": _shapes(model),
         "layers": [dataclasses.asdict(row) for row in table(model)],
         "streams": _streams(model),
         "notes": dict(model.notes),
@@ -98,10 +99,16 @@ def _show(model: "CompressedModel", file: Path) -> None:
     out.print(_size_table(model, file))
     out.print(_stream_table(model))
     out.print(_share_table(model, on_disk))
+    out.print(plain("shapes: " + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in _shapes(model))))
     out.print(f"{float_bytes:,} bytes of float32 parameters / {on_disk:,} bytes on disk = {float_bytes / on_disk:.2f}x smaller")
     out.print(f"content hash {model.content_hash}", plain(f"weights: {model.weight_source or 'source not stated'}"), sep="\n")
     for name, value in model.notes.items():
         out.print(plain(f"{name}: {value}"))
+
+
+def _shapes(model: "CompressedModel") -> list[tuple[str, tuple[int, ...]]]:
+    """Return the shape of the input and of what each node gives: height, width and channels of an image."""
+    return [("input", model.graph.input_shape), *((node.name, node.output_shape) for node in model.graph.nodes)]
 
 
 def _size_table(model: "CompressedModel", file: Path) -> Table:

@@ -5,14 +5,14 @@ import click
 from qsim.cli.console import console, echo_json, messages, table
 from qsim.errors import MissingExtra
 
-TOPICS = ("machines", "technologies", "recipes", "workloads", "quantizers", "reports")
+TOPICS = ("machines", "technologies", "recipes", "workloads", "networks", "quantizers", "reports")
 
 
 @click.command("list")
 @click.argument("topics", nargs=-1, type=click.Choice(TOPICS), metavar="[TOPIC]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(topics: tuple[str, ...], as_json: bool) -> None:
-    """List machines, technologies, recipes, workloads, quantizers and reports.
+    """List machines, technologies, recipes, workloads, networks, quantizers and reports.
 
     \b
     Example:
@@ -51,6 +51,10 @@ def _entries(topic: str) -> list[dict[str, str]]:
             from workloads import WORKLOADS
 
             return [{"workload": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation} for item in WORKLOADS.values()]
+        case "networks":
+            from workloads import NETWORKS
+
+            return [{"network": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation} for item in NETWORKS.values()]
         case "quantizers":
             need_torch("listing quantizers")
             from qsim.compress.quantizers import QUANTIZERS

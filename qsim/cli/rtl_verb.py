@@ -87,6 +87,7 @@ def _vectors(file: Path, machine: "Architecture", images: str, data: Path | None
     """Return the network of ``file`` with the chosen test images, and how the file is named in the package."""
     import numpy as np
 
+    from qsim.array_job import check_chain
     from qsim.errors import DataError
     from qsim.model.compressed import CompressedModel
     from qsim.package import network_vectors
@@ -95,5 +96,6 @@ def _vectors(file: Path, machine: "Architecture", images: str, data: Path | None
     model, test, indices = CompressedModel.load(file), load_test(data), image_indices(images)
     if any(not 0 <= index < len(test) for index in indices):
         raise DataError(path="--images", rule=f"0 to {len(test) - 1}", value=images)
+    check_chain(*model.graph.nodes)
     vectors = network_vectors(model.layers, machine, test.images[list(indices)].astype(np.int64), report)
     return vectors, f"{file.name} ({model.content_hash[:16]})"

@@ -62,7 +62,7 @@ def command(
     from workloads.mnist import load_test
 
     prices, indices, test = load_technology(technology), image_indices(images), load_test(data)
-    chosen = _machines(machines or COMPARABLE, changes)
+    chosen = chosen_machines(machines or COMPARABLE, changes)
     runs: list[RunResult] = []
     # The error on the whole test set is one large matrix product: it runs beside the simulation, not before it.
     with progress() as report, ThreadPoolExecutor(max_workers=1) as aside:
@@ -91,7 +91,7 @@ def command(
             console().print(f"written to {out}; next: qsim report {out} --out report/")
 
 
-def _machines(names: tuple[str, ...], changes: tuple[str, ...]) -> "list[Architecture]":
+def chosen_machines(names: tuple[str, ...], changes: tuple[str, ...]) -> "list[Architecture]":
     """Load the machines and apply each ``FIELD=VALUE`` to all of them."""
     from qsim.arch.machine_file import load_machine
     from qsim.errors import QsimError

@@ -41,10 +41,24 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Run the network alone on the accelerator, from input to class: thousands of images; compare logits and performance counters.",
 )
+@click.option(
+    "--streamed",
+    is_flag=True,
+    help="With --whole: the accelerator holds no weights but has those of each layer streamed to its decoders, from a file by column.",
+)
 @data_option
 @json_option
 def command(
-    file: Path, machine: str, layers: str | None, images: str, build: Path, wave: Path | None, whole: bool, data: Path | None, as_json: bool
+    file: Path,
+    machine: str,
+    layers: str | None,
+    images: str,
+    build: Path,
+    wave: Path | None,
+    whole: bool,
+    streamed: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Run real inputs through the generated RTL under Verilator and compare bits and cycles with SimPy, numba and PyTorch.
 
@@ -54,13 +68,14 @@ def command(
     Example:
       qsim verify lenet.qsz -m sparse-rtl-8 --images 0:3
       qsim verify lenet.qsz -m sparse-rtl-8 --images 0:10000 --whole
+      qsim verify by-column.qsz -m sparse-rtl-8 --whole --streamed
       qsim verify lenet.qsz --layers ip3 --images 7 --wave out/seven.vcd
     """
     import numpy as np
 
     from qsim.arch.machine_file import load_machine
     from qsim.cli.console import console, echo_json, messages, progress
-    from qsim.errors import DataError
+    from qsim.errors import DataError, QsimError
     from qsim.model.compressed import CompressedModel
     from qsim.verify import verify
     from workloads.mnist import load_test
@@ -69,11 +84,13 @@ def command(
     if any(not 0 <= index < len(test) for index in indices):
         raise DataError(path="--images", rule=f"0 to {len(test) - 1}", value=images)
     if whole:
-        _whole(model, machine, test.images[list(indices)].astype(np.int64), build, layers, wave, as_json)
+        _whole(model, machine, test.images[list(indices)].astype(np.int64), build, layers, wave, streamed, as_json)
         return
-    chosen = tuple(layers.split(",")) if layers else tuple(node.name for node in model.graph.nodes)
+    if streamed:
+        raise QsimError(path="--streamed", rule="absent without --whole", value="given")
+    chosen = tuple(layers.split(",")) if layers else tuple(node.name for node in model.graph.weighted)
     if wave is not None:
-        check_wave(wave, chosen, [node.name for node in model.graph.nodes], indices)
+        check_wave(wave, chosen, [node.name for node in model.graph.weighted], indices)
     described, inputs = load_machine(machine), test.images[list(indices)].astype(np.int64)
     with progress() as report:
         checks = verify(model, described, inputs, indices, build_dir=build, layers=chosen, progress=report)
@@ -93,7 +110,14 @@ def command(
 
 
 def _whole(
-    model: "CompressedModel", machine: str, inputs: "IntArray", build: Path, layers: str | None, wave: Path | None, as_json: bool
+    model: "CompressedModel",
+    machine: str,
+    inputs: "IntArray",
+    build: Path,
+    layers: str | None,
+    wave: Path | None,
+    streamed: bool,
+    as_json: bool,
 ) -> None:
     """Verify the network as a whole and print what was found; SimPy, which takes a tenth of a second an input, sees the first ten."""
     from qsim.arch.machine_file import load_machine
@@ -105,7 +129,8 @@ def _whole(
     if layers or wave is not None:
         raise QsimError(path="--layers" if layers else "--wave", rule="absent with --whole", value=layers or str(wave))
     with progress() as report:
-        check = verify_network(model, load_machine(machine), inputs, build_dir=build, event_inputs=10, progress=report)
+        described = load_machine(machine)
+        check = verify_network(model, described, inputs, build_dir=build, event_inputs=10, streamed=streamed, progress=report)
     if as_json:
         echo_json(dataclasses.asdict(check) | {"agree": check.agree})
     else:

@@ -10,6 +10,8 @@ Fractions are the largest that leave ``headroom_bits`` unused above the values s
 - biases and weights: their own largest magnitude.
 """
 
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +24,11 @@ from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, FloatArray, best_fraction
 from qsim.formats.layer import Form, Pyramid
 from qsim.model.compressed import QuantisedLayer
-from qsim.model.graph import Activation, FullyConnected
+from qsim.model.geometry import expand_groups, read_maxima, read_windows
+from qsim.model.graph import Activation, Convolution, FullyConnected, Graph, MaxPool, Node, Weighted
 
 CALIBRATION_SAMPLES = 5_000
+CHUNK_ELEMENTS = 1 << 22  # elements of windows held in float64 at a time: 32 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,10 @@ class FixedPoint:
 
 
 def fold_normalisation(weight: FloatArray, bias: FloatArray, gain: float, offset: float) -> tuple[FloatArray, FloatArray]:
-    """Return the weights [outputs, inputs] and biases [outputs] that give on ``x`` what the given ones give on ``gain x + offset``."""
+    """Return the weights [outputs, inputs] and biases [outputs] that give on ``x`` what the given ones give on ``gain x + offset``.
+
+    The same holds for a convolution whose padding reads a raw zero, as it does in training (:mod:`qsim.compress.convolution`).
+    """
     return weight * gain, bias + offset * weight.sum(axis=1)
 
 
@@ -65,11 +72,43 @@ def fix_point(
         if place == 0:
             gain = task.normalisation.gain
             weight, bias = fold_normalisation(weight, bias, gain, task.normalisation.offset)
-        built = _fix_layer(how, layer, shared, gain, source, values, weight, bias)
+        products = Products(layer, values)
+        results = products.results(weight, bias)
+        built = _fix_layer(how, layer, shared, gain, source, products, results, weight, bias)
         layers.append(built)
-        values = np.maximum(values @ weight.T + bias, 0) if layer.activation is Activation.RELU else values @ weight.T + bias
+        values = np.maximum(results, 0) if layer.activation is Activation.RELU else results
+        values = values if layer.pool is None else read_maxima(values, layer.pool)
         source = built.node.output_format
     return tuple(layers)
+
+
+class Products:
+    """The matrix-vector products of a layer with activations ``values`` [n, inputs]; windows are read for a few images at a time."""
+
+    def __init__(self, layer: LayerLike, values: FloatArray) -> None:
+        self._geometry, self._values = layer.geometry, values
+        self._index = None if layer.geometry is None else dataclasses.replace(layer.geometry, groups=1).gather()
+
+    def results(self, weight: FloatArray, bias: FloatArray) -> FloatArray:
+        """Return the flat results [n, outputs] for ``weight`` [rows, columns] and ``bias`` [rows]."""
+        results = [part @ self._expanded(weight).T + bias for part in self._parts()]
+        return np.concatenate(results).reshape(len(self._values), -1)
+
+    def largest_sum(self, weight: FloatArray) -> float:
+        """Return the largest ``sum_j |w_ij a_j|`` of any row and input, which bounds every partial sum in any order."""
+        magnitudes = np.abs(self._expanded(weight)).T
+        return max((float((np.abs(part) @ magnitudes).max(initial=0.0)) for part in self._parts()), default=0.0)
+
+    def _expanded(self, weight: FloatArray) -> FloatArray:
+        return weight if self._geometry is None else expand_groups(weight, self._geometry)
+
+    def _parts(self) -> Iterator[FloatArray]:
+        if self._index is None:
+            yield self._values
+            return
+        step = max(1, CHUNK_ELEMENTS // self._index.size)
+        for start in range(0, len(self._values), step):
+            yield read_windows(self._values[start : start + step], self._index)
 
 
 def _fix_layer(
@@ -78,38 +117,65 @@ def _fix_layer(
     shared: SharedWeights,
     gain: float,
     source: FixedFormat,
-    values: FloatArray,
+    products: Products,
+    results: FloatArray,
     weight: FloatArray,
     bias: FloatArray,
 ) -> QuantisedLayer:
-    partial = float((np.abs(values) @ np.abs(weight).T).max(initial=0.0))
-    room = best_fraction(partial, how.accumulator_bits) - how.headroom_bits - source.fraction
+    room = best_fraction(products.largest_sum(weight), how.accumulator_bits) - how.headroom_bits - source.fraction
     form = shared.form(
         FormatLimits(weight_bits=how.weight_bits, scale_bits=how.scale_bits, largest_fraction=max(-64, min(64, room)), gain=gain)
     )
-    results = values @ weight.T + bias
     seen = np.maximum(results, 0) if layer.activation is Activation.RELU else results
-    _check_pulses(how, layer.name, form, np.abs(values) / source.lsb)
+    _check_pulses(how, layer.name, form, products, source)
     accumulator = FixedFormat(how.accumulator_bits, source.fraction + form.weight_format.fraction)
     total = accumulator.fraction + (form.scale_format.fraction if isinstance(form, Pyramid) else 0)
     bias_format = FixedFormat(how.bias_bits, min(best_fraction(bias, how.bias_bits), total))
-    node = FullyConnected(
-        name=layer.name,
-        inputs=layer.inputs,
-        outputs=layer.outputs,
-        activation=layer.activation,
-        input_format=source,
-        output_format=FixedFormat(how.activation_bits, best_fraction(seen, how.activation_bits) - how.headroom_bits),
-        bias_format=bias_format,
-        accumulator_format=accumulator,
-    )
+    output = FixedFormat(how.activation_bits, best_fraction(seen, how.activation_bits) - how.headroom_bits)
+    node = _node(layer, source, output, bias_format, accumulator)
     return QuantisedLayer(node=node, form=form, bias=bias_format.quantise(bias))
 
 
-def _check_pulses(how: FixedPoint, name: str, form: Form, magnitudes: FloatArray) -> None:
+def _node(layer: LayerLike, source: FixedFormat, output: FixedFormat, bias: FixedFormat, accumulator: FixedFormat) -> Weighted:
+    if layer.geometry is None:
+        return FullyConnected(
+            name=layer.name,
+            inputs=layer.columns,
+            outputs=layer.rows,
+            activation=layer.activation,
+            input_format=source,
+            output_format=output,
+            bias_format=bias,
+            accumulator_format=accumulator,
+        )
+    return Convolution(
+        name=layer.name,
+        geometry=layer.geometry,
+        out_channels=layer.rows,
+        activation=layer.activation,
+        input_format=source,
+        output_format=output,
+        bias_format=bias,
+        accumulator_format=accumulator,
+    )
+
+
+def chain(task: TaskLike, layers: Sequence[QuantisedLayer]) -> Graph:
+    """Return the graph of the integer ``layers`` with the pools of ``task`` between them, each named after the layer before it."""
+    nodes: list[Node] = []
+    for given, layer in zip(task.layers, layers, strict=True):
+        nodes.append(layer.node)
+        if given.pool is not None:
+            nodes.append(MaxPool(name=f"{given.name}-pool", geometry=given.pool, input_format=layer.node.output_format))
+    first = task.layers[0]
+    shape = (first.inputs,) if first.geometry is None else first.geometry.input_shape
+    return Graph(name=task.name, nodes=tuple(nodes), input_shape=shape)
+
+
+def _check_pulses(how: FixedPoint, name: str, form: Form, products: Products, source: FixedFormat) -> None:
     """Pulses are whole numbers, so their fraction cannot be lowered to make the sums fit."""
     limit = 2.0 ** (how.accumulator_bits - 1)
-    largest = float((magnitudes @ np.abs(form.reconstruct()).T).max(initial=0.0)) if isinstance(form, Pyramid) else 0.0
+    largest = products.largest_sum(form.reconstruct().astype(np.float64)) / source.lsb if isinstance(form, Pyramid) else 0.0
     if largest > limit:
         bits = how.accumulator_bits + int(np.ceil(np.log2(largest / limit)))
         raise RecipeError(path="fixed_point.accumulator_bits", rule=f"at least {bits} for the pulses of {name}", value=how.accumulator_bits)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from qsim.compress.network import Backpropagation, Layout, Samples, forward
 from qsim.compress.train import batches, training_arithmetic
+from qsim.errors import RecipeError
 
 CHUNK = 500  # samples at once
 DECAY = 0.999  # of Adam's second moment
@@ -52,7 +53,12 @@ def importance(
 
 
 def hessian_diagonal(layout: Layout, parameters: Tensor, samples: Samples) -> Tensor:
-    """Return the flat diagonal [weights] of the Hessian of the mean cross-entropy over ``samples``, at ``parameters``."""
+    """Return the flat diagonal [weights] of the Hessian of the mean cross-entropy over ``samples``, at ``parameters``.
+
+    Raises :class:`RecipeError` for convolutions, whose weights meet many activations at once.
+    """
+    if layout.windows:
+        raise RecipeError(path="quantise.curvature", rule=f"{Curvature.ADAM} where layers are convolutions", value=Curvature.HESSIAN)
     total = torch.zeros(layout.weight_count)
     into, weights = layout.weights(total), layout.weights(parameters)
     for start in range(0, len(samples), CHUNK):

@@ -1,4 +1,4 @@
-"""A chain of fully connected layers on flat buffers, with its gradient written out by hand.
+"""A chain of layers on flat buffers, with the gradient of fully connected ones written out by hand.
 
 All weights of all layers lie one after the other in one float32 vector, then all biases. One vector makes every
 element-wise operation of an optimiser, a mask or a schedule a single pass over memory; for networks of this size, those
@@ -6,6 +6,9 @@ passes and not the matrix products would otherwise take most of the time. The ba
 
     z_l = W_l h_(l-1) + b_l,  h_l = max(z_l, 0) or z_l,  loss = mean cross-entropy of softmax(z_last)
     dz_last = (softmax(z_last) - onehot) / n,  dW_l = dz_l^T h_(l-1),  dz_(l-1) = (dz_l W_l) where h_(l-1) > 0
+
+Networks with convolutions use the same vectors and PyTorch's automatic differentiation (:mod:`qsim.compress.convolution`): there the
+arithmetic takes the time.
 """
 
 import math
@@ -16,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsim.compress import convolution
+from qsim.compress.convolution import Window
 from qsim.compress.task import FloatState, LayerLike, NormalisationLike, SplitLike
 from qsim.errors import RecipeError
 from qsim.model.graph import Activation
@@ -49,11 +54,15 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each layer's weights [outputs, inputs] and biases lie in the flat vector; ``relu`` says what follows each layer."""
+    """Where each layer's weights [rows, columns] and biases [rows] lie in the flat vector; ``relu`` says what follows each layer.
+
+    ``windows`` holds the convolution and pool of each layer; it is empty for a chain of fully connected layers.
+    """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, int], ...]
     relu: tuple[bool, ...]
+    windows: tuple[Window, ...] = ()
 
     @classmethod
     def of(cls, layers: Sequence[LayerLike]) -> "Layout":
@@ -64,10 +73,12 @@ class Layout:
         for layer in layers:
             if layer.activation is Activation.CLIP:
                 raise RecipeError(path=f"{layer.name}.activation", rule="none or relu where weights are trained", value=layer.activation)
+        windows = tuple(Window(convolution=layer.geometry, pool=layer.pool) for layer in layers)
         return cls(
             tuple(layer.name for layer in layers),
-            tuple((layer.outputs, layer.inputs) for layer in layers),
+            tuple((layer.rows, layer.columns) for layer in layers),
             tuple(layer.activation is Activation.RELU for layer in layers),
+            windows if any(window != Window() for window in windows) else (),
         )
 
     @property
@@ -86,12 +97,12 @@ class Layout:
         return self.weight_count + sum(rows for rows, _ in self.shapes)
 
     def weights(self, flat: Tensor) -> list[Tensor]:
-        """Return each layer's weights [outputs, inputs] as views of ``flat`` (with or without the biases behind)."""
+        """Return each layer's weights [rows, columns] as views of ``flat`` (with or without the biases behind)."""
         parts = torch.split_with_sizes(flat[: self.weight_count], self.sizes)
         return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def biases(self, flat: Tensor) -> list[Tensor]:
-        """Return each layer's biases [outputs] as views of ``flat``."""
+        """Return each layer's biases [rows] as views of ``flat``."""
         return list(torch.split_with_sizes(flat[self.weight_count :], [rows for rows, _ in self.shapes]))
 
     def pack(self, state: FloatState) -> Tensor:
@@ -108,8 +119,13 @@ class Layout:
         return state
 
 
-def forward(layout: Layout, parameters: Tensor, inputs: Tensor) -> list[Tensor]:
-    """Return the inputs of every layer and, last, the logits, for ``inputs`` [n, features]."""
+def forward(layout: Layout, parameters: Tensor, inputs: Tensor, outside: float = 0.0) -> list[Tensor]:
+    """Return the inputs of every layer and, last, the logits, for ``inputs`` [n, features].
+
+    ``outside`` is what the padding of a first convolution reads: the normalised value of a raw zero.
+    """
+    if layout.windows:
+        return convolution.forward(layout.windows, layout.weights(parameters), layout.biases(parameters), layout.relu, inputs, outside)
     values = [inputs]
     for weight, bias, relu in zip(layout.weights(parameters), layout.biases(parameters), layout.relu, strict=True):
         result = torch.mm(values[-1], weight.t()).add_(bias)
@@ -127,11 +143,11 @@ class Backpropagation:
         self._layout, self._samples = layout, samples
         self._side = math.isqrt(samples.raw.shape[1])
         self._raw = torch.empty(batch, samples.raw.shape[1], dtype=torch.uint8)
-        widths = [samples.raw.shape[1], *(rows for rows, _ in layout.shapes)]
+        widths = [samples.raw.shape[1], *(() if layout.windows else (rows for rows, _ in layout.shapes))]
         self._values = [torch.empty(batch, width) for width in widths]
         self._deltas = [torch.empty(batch, width) for width in widths]
         self._positive = [torch.empty(batch, width, dtype=torch.bool) for width in widths]
-        self._onehot = torch.zeros(len(samples), widths[-1]).scatter_(1, samples.labels[:, None], 1.0)
+        self._onehot = torch.zeros(len(samples), layout.shapes[-1][0]).scatter_(1, samples.labels[:, None], 1.0)
 
     def __call__(self, parameters: Tensor, chosen: Tensor, gradient: Tensor, shift: tuple[int, int] = (0, 0)) -> None:
         """Write the gradient of the mean cross-entropy on the samples ``chosen`` [batch] into ``gradient``.
@@ -139,13 +155,21 @@ class Backpropagation:
         ``parameters`` and ``gradient`` are flat vectors. ``shift`` moves all images, which must then be square, down and
         to the right by so many pixels.
         """
-        weights = self._layout.weights(parameters)
+        layout, samples = self._layout, self._samples
+        weights, biases = layout.weights(parameters), layout.biases(parameters)
+        into_weights, into_biases = layout.weights(gradient), layout.biases(gradient)
         self._load(chosen, *shift)
-        self._forward(weights, self._layout.biases(parameters))
+        if layout.windows:
+            batch = self._values[0], samples.labels.index_select(0, chosen)
+            convolution.write_gradient(layout.windows, (weights, biases), layout.relu, batch, samples.offset, (into_weights, into_biases))
+        else:
+            self._forward(weights, biases)
+            self._backward(weights, chosen, into_weights, into_biases)
+
+    def _backward(self, weights: list[Tensor], chosen: Tensor, into_weights: list[Tensor], into_biases: list[Tensor]) -> None:
         delta = self._deltas[-1]
         torch.softmax(self._values[-1], 1, out=delta)
         delta.sub_(self._onehot.index_select(0, chosen)).div_(len(chosen))
-        into_weights, into_biases = self._layout.weights(gradient), self._layout.biases(gradient)
         for layer in reversed(range(len(weights))):
             delta, values = self._deltas[layer + 1], self._values[layer]
             torch.mm(delta.t(), values, out=into_weights[layer])
@@ -182,9 +206,9 @@ def _overlap(move: int, side: int) -> tuple[slice, slice]:
 
 def error_count(layout: Layout, parameters: Tensor, samples: Samples) -> int:
     """Return how many samples the float network gets wrong."""
-    wrong = 0
-    for start in range(0, len(samples), 5_000):  # bounds the memory of the activations
-        part = slice(start, start + 5_000)
-        found = forward(layout, parameters, samples.normalised(part))[-1].argmax(1)
+    wrong, chunk = 0, 500 if layout.windows else 5_000  # bounds the memory of the activations
+    for start in range(0, len(samples), chunk):
+        part = slice(start, start + chunk)
+        found = forward(layout, parameters, samples.normalised(part), samples.offset)[-1].argmax(1)
         wrong += int((found != samples.labels[part]).sum())
     return wrong

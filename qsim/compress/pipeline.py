@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from qsim.compress.calibrate import fix_point
+from qsim.compress.calibrate import chain, fix_point
 from qsim.compress.finetune import effective, finetune
 from qsim.compress.network import Layout, Samples, error_count
 from qsim.compress.order import order_units
@@ -20,7 +20,6 @@ from qsim.compress.shared import QuantizerInput
 from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
-from qsim.model.graph import Graph
 from qsim.progress import Progress, silent
 
 
@@ -71,7 +70,7 @@ def compress_in_stages(
 
     layers = fix_point(recipe.fixed_point, task, layout, quantised, data.train.images)
     model = CompressedModel(
-        graph=Graph(name=task.name, nodes=tuple(layer.node for layer in layers), input_shape=(layers[0].node.inputs,)),
+        graph=chain(task, layers),
         layers=layers,
         recipe_text=recipe.text,
         weight_source=weight_source,

@@ -14,7 +14,7 @@ where it is zero.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -50,6 +50,7 @@ class IterativePruning:
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         for place, density in enumerate(self.densities):
@@ -70,7 +71,11 @@ class IterativePruning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradualPruning:
-    """Fall to ``density`` of all weights over ``ramp`` (0 to 1) of ``epochs``; renew the mask every ``interval`` steps."""
+    """Fall to ``density`` of all weights over ``ramp`` (0 to 1) of ``epochs``; renew the mask every ``interval`` steps.
+
+    With ``second_epochs``, a second training of that many begins from the pruned network, at the full learning rate, and falls to
+    ``second_density`` in the same way.
+    """
 
     density: float
     epochs: int = 40
@@ -80,9 +85,16 @@ class GradualPruning:
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
+    second_density: float = 0.0
+    second_epochs: int = 0
 
     def __post_init__(self) -> None:
         _check_density("prune.density", self.density)
+        if self.second_epochs < 0:
+            raise RecipeError(path="prune.second_epochs", rule="at least 0", value=self.second_epochs)
+        if self.second_epochs and not 0 < self.second_density <= self.density:
+            raise RecipeError(path="prune.second_density", rule=f"above 0, at most {self.density}", value=self.second_density)
         if not 0 < self.ramp <= 1:
             raise RecipeError(path="prune.ramp", rule="above 0, at most 1", value=self.ramp)
         if self.interval < 1:
@@ -94,10 +106,17 @@ class GradualPruning:
         """How the whole training goes."""
         return _descent(self)
 
-    def density_at(self, part: float) -> float:
-        """Density when ``part`` (0 to 1) of the training is done."""
+    @property
+    def passes(self) -> tuple[tuple[float, float, Descent], ...]:
+        """Density at the start and the end of each training, and how it goes."""
+        first = (1.0, self.density, self.descent)
+        second = (self.density, self.second_density, replace(self.descent, epochs=self.second_epochs))
+        return (first, second) if self.second_epochs else (first,)
+
+    def density_at(self, part: float, start: float, end: float) -> float:
+        """Density when ``part`` (0 to 1) of a training from density ``start`` to ``end`` is done."""
         left = max(0.0, 1.0 - part / self.ramp)
-        return self.density + (1.0 - self.density) * left**3
+        return end + (start - end) * left**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +140,7 @@ class StructuredPruning:
     learning_rate: float = 0.05
     weight_decay: float = 1e-4
     shift: int = 0
+    max_norm: float = 0.0
 
     def __post_init__(self) -> None:
         _check_density("prune.density", self.density)
@@ -151,7 +171,10 @@ class StructuredPruning:
 
 
 def _descent(how: IterativePruning | GradualPruning | StructuredPruning) -> Descent:
-    return Descent(epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay, shift=how.shift)
+    return Descent(
+        epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay,
+        shift=how.shift, max_norm=how.max_norm,
+    )  # fmt: skip
 
 
 Pruning = NoPruning | KeepZeros | IterativePruning | GradualPruning | StructuredPruning
@@ -213,10 +236,20 @@ def _iterative(
 def _gradual(
     how: GradualPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
 ) -> Pruned:
-    def mask(part: float, current: Tensor) -> BoolArray:
-        return lamp_mask(_flat_weights(layout, current), kept_count(layout.weight_count, how.density_at(part)))
+    mask = np.ones(layout.weight_count, dtype=np.bool_)
+    finished, epochs = 0, how.epochs + how.second_epochs
+    for start, end, descent in how.passes:
 
-    return _with_renewed_mask(how, mask, layout, parameters, samples, generator, progress)
+        def rule(part: float, current: Tensor, start: float = start, end: float = end) -> BoolArray:
+            return lamp_mask(_flat_weights(layout, current), kept_count(layout.weight_count, how.density_at(part, start, end)))
+
+        def report(stage: str, done: int, total: int, before: int = finished) -> None:
+            progress(stage, before + done, epochs)
+
+        masked = RenewedMask(layout, rule, how.interval, how.ramp)
+        descend(layout, parameters, samples, descent, generator, transform=masked, stage="prune", progress=report)
+        parameters, mask, finished = masked.settle(parameters), masked.mask, finished + descent.epochs
+    return Pruned(parameters, _by_layer(layout, mask))
 
 
 def _structured(
@@ -226,22 +259,9 @@ def _structured(
         weights: list[FloatArray] = [weight.numpy() for weight in layout.weights(current)]
         return np.concatenate([found.reshape(-1) for found in how.masks(weights, part)])
 
-    return _with_renewed_mask(how, mask, layout, parameters, samples, generator, progress)
-
-
-def _with_renewed_mask(
-    how: GradualPruning | StructuredPruning,
-    rule: Callable[[float, Tensor], BoolArray],
-    layout: Layout,
-    parameters: Tensor,
-    samples: Samples,
-    generator: torch.Generator,
-    progress: Progress,
-) -> Pruned:
-    masked = RenewedMask(layout, rule, how.interval, how.ramp)
+    masked = RenewedMask(layout, mask, how.interval, how.ramp)
     descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=progress)
-    final = masked.settle(parameters)
-    return Pruned(final, _by_layer(layout, masked.mask))
+    return Pruned(masked.settle(parameters), _by_layer(layout, masked.mask))
 
 
 class MaskedParameters:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.formats.fixed import FixedFormat
+from qsim.model.geometry import Geometry
 from qsim.model.graph import Activation
 
 FloatState = dict[str, npt.NDArray[np.float32]]
 
 
 class LayerLike(Protocol):
-    """A fully connected layer's shape."""
+    """The shape of a layer with weights, fully connected or a convolution, and of the pool behind it."""
 
     @property
     def name(self) -> str:
@@ -28,12 +29,24 @@ class LayerLike(Protocol):
         """Number of activations it reads."""
 
     @property
-    def outputs(self) -> int:
-        """Number of results."""
+    def rows(self) -> int:
+        """Rows of its weight matrix: outputs, or output channels."""
+
+    @property
+    def columns(self) -> int:
+        """Columns of its weight matrix: inputs, or elements of a window."""
 
     @property
     def activation(self) -> Activation:
         """What is applied to the results."""
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The window of a convolution; None for a fully connected layer."""
+
+    @property
+    def pool(self) -> Geometry | None:
+        """The window of the max pool that follows the activation, or None."""
 
 
 class NormalisationLike(Protocol):

@@ -5,7 +5,7 @@ from qsim.formats.fields import Bytes, Fields
 from qsim.formats.layer import CompressedLayer
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import QuantisedLayer
-from qsim.model.graph import FullyConnected
+from qsim.model.graph import Weighted
 
 
 def encode_layer(layer: QuantisedLayer, options: EncodeOptions | None = None) -> CompressedLayer:
@@ -13,12 +13,12 @@ def encode_layer(layer: QuantisedLayer, options: EncodeOptions | None = None) ->
     return encode_form(layer.form, layer.bias, layer.node.bias_format, options or EncodeOptions())
 
 
-def decode_layer(node: FullyConnected, encoded: CompressedLayer) -> QuantisedLayer:
+def decode_layer(node: Weighted, encoded: CompressedLayer) -> QuantisedLayer:
     """Return the layer, the exact inverse of :func:`encode_layer`.
 
     Raises :class:`qsim.errors.FileFormatError` for header or streams that :func:`encode_layer` cannot have written.
     """
     payload = Bytes(encoded.payload, node.name)
-    form, bias = decode_form(Fields(encoded.header, node.name), payload, node.outputs, node.inputs, node.bias_format)
+    form, bias = decode_form(Fields(encoded.header, node.name), payload, node.rows, node.columns, node.bias_format)
     payload.end()
     return QuantisedLayer(node=node, form=form, bias=bias)

@@ -48,6 +48,11 @@ class Fields:
         return value
 
     @property
+    def next_is_list(self) -> bool:
+        """Whether the item taken next is a list."""
+        return bool(self.left) and isinstance(self._values[self._next], list | tuple)
+
+    @property
     def left(self) -> int:
         """Number of items not yet taken."""
         return len(self._values) - self._next

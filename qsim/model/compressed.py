@@ -17,7 +17,8 @@ from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
 from qsim.formats.layer import CompressedLayer, Form, Pyramid, StreamKind
 from qsim.formats.symbols import EncodeOptions
-from qsim.model.graph import FullyConnected, Graph, describe_graph, read_graph
+from qsim.model.graph import Graph, MaxPool, Weighted
+from qsim.model.graph_file import describe_graph, read_graph
 
 NoteValue = str | int | float | bool | None
 MAX_FILE_BYTES = 1 << 30
@@ -27,23 +28,23 @@ WEIGHTS_PER_BYTE = 1024  # 0.1 % of the weights kept, at a byte each
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuantisedLayer:
-    """A layer with its integer weights.
+    """A fully connected layer or a convolution with its integer weights: a form of ``node.rows`` by ``node.columns``.
 
-    ``bias`` [outputs] are integers in ``node.bias_format``. The accumulator's fraction must be that of activation times
+    ``bias`` [rows] are integers in ``node.bias_format``. The accumulator's fraction must be that of activation times
     weight; every later intermediate must fit 62 bits.
     """
 
-    node: FullyConnected
+    node: Weighted
     form: Form
     bias: IntArray
 
     def __post_init__(self) -> None:
         name, node = self.node.name, self.node
-        if (self.form.rows, self.form.cols) != (node.outputs, node.inputs):
-            rule = f"{node.outputs} rows by {node.inputs} columns"
+        if (self.form.rows, self.form.cols) != (node.rows, node.columns):
+            rule = f"{node.rows} rows by {node.columns} columns"
             raise FieldError(path=f"{name}.form", rule=rule, value=[self.form.rows, self.form.cols])
         object.__setattr__(self, "bias", read_only(self.bias, np.int64, 1, f"{name}.bias"))
-        check_shape(self.bias, (node.outputs,), f"{name}.bias")
+        check_shape(self.bias, (node.rows,), f"{name}.bias")
         check_range(self.bias, node.bias_format.minimum, node.bias_format.maximum, f"{name}.bias")
         product = node.input_format.fraction + self.form.weight_format.fraction
         if node.accumulator_format.fraction != product:
@@ -75,7 +76,7 @@ class QuantisedLayer:
 
     @property
     def scales(self) -> IntArray | None:
-        """Integer scale of every row [outputs], or None where there is none."""
+        """Integer scale of every row [rows], or None where there is none."""
         return self.form.scales if isinstance(self.form, Pyramid) else None
 
     @property
@@ -89,6 +90,7 @@ class QuantisedLayer:
 class CompressedModel:
     """A compressed network and its provenance; ``.qsz`` is its file.
 
+    ``layers`` are the nodes of the graph that have weights, in order; :attr:`steps` has the others between them.
     ``recipe_text`` is the recipe as the user wrote it, ``weight_source`` says which float weights were compressed, ``notes``
     hold further plain facts (seed, accuracies), ``options`` steer the encoder. No ``slots``: the encoded file is computed once and kept.
     """
@@ -101,13 +103,19 @@ class CompressedModel:
     options: EncodeOptions = field(default_factory=EncodeOptions)
 
     def __post_init__(self) -> None:
-        if tuple(layer.node for layer in self.layers) != self.graph.nodes:
+        if tuple(layer.node for layer in self.layers) != self.graph.weighted:
             names = [layer.node.name for layer in self.layers]
-            raise FieldError(path="model.layers", rule="the nodes of the graph, in order", value=names)
+            raise FieldError(path="model.layers", rule="the nodes of the graph, in order, without pools", value=names)
         for key, value in self.notes.items():
             if not isinstance(key, str) or not isinstance(value, str | int | float | bool | None):
                 raise FieldError(path=f"model.notes.{key}", rule="text, a number, a truth value or None", value=value)
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
+
+    @property
+    def steps(self) -> tuple[QuantisedLayer | MaxPool, ...]:
+        """Every node of the graph, in order: a layer with its weights, or a pool."""
+        layers = iter(self.layers)
+        return tuple(node if isinstance(node, MaxPool) else next(layers) for node in self.graph.nodes)
 
     @cached_property
     def encoded_layers(self) -> tuple[CompressedLayer, ...]:
@@ -117,7 +125,7 @@ class CompressedModel:
     @cached_property
     def data(self) -> bytes:
         """The whole file."""
-        area = sum(node.weights for node in self.graph.nodes)
+        area = sum(node.weights for node in self.graph.weighted)
         metadata = [
             *describe_graph(self.graph),
             _option_numbers(self.options),
@@ -189,9 +197,9 @@ class CompressedModel:
         numbers.end()
         headers = metadata.fields("layers")
         layers = []
-        for node in graph.nodes:
+        for node in graph.weighted:
             header = headers.fields(node.name)
-            form, bias = decode_form(header, payload, node.outputs, node.inputs, node.bias_format)
+            form, bias = decode_form(header, payload, node.rows, node.columns, node.bias_format)
             layers.append(QuantisedLayer(node=node, form=form, bias=bias))
         headers.end()
         texts = metadata.text("recipe"), metadata.text("weight_source")

@@ -1,216 +1,197 @@
-"""Reading multilayer perceptrons from ONNX files, with the float weights still in them.
+"""Reading networks from ONNX files.
 
-What is understood: chains of Gemm, or MatMul followed by Add, with Relu, or Clip from 0, between them; Flatten and Reshape before the
-first layer; Identity and Dropout (which infer as nothing). Everything else is refused by name, never skipped.
+Weights are taken wherever exporters put them: initializers, Constant nodes, subgraphs of If, external data. An If whose condition is
+constant, once all sizes are fixed, is replaced by its branch. A Loop, a Scan or an If that depends on data is a hole; the weights
+inside it are listed all the same.
 """
 
-import importlib
-import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from qsim.errors import FileFormatError, MissingExtra
-from qsim.formats.fixed import FloatArray
-from qsim.model.graph import Activation
+from qsim.errors import FileFormatError, UnsupportedProgram
+from qsim.model.batch_norm import fold_batch_norm
+from qsim.model.draft import Draft
+from qsim.model.network import Array, Network, Operator, TensorType
+from qsim.model.onnx_file import ONNX_DOMAINS, OnnxFile, inferred_types, input_types, need_onnx, read_file
+from qsim.model.onnx_translate import Node, translate
+from qsim.progress import Progress, silent
 
-SHAPE_ONLY = ("Flatten", "Reshape", "Identity", "Dropout")
-SUPPORTED = ("Add", "Clip", "Gemm", "MatMul", "Relu", *SHAPE_ONLY)
+CONSTANT_VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FloatLayer:
-    """A fully connected layer in floating point: ``weights`` [outputs, inputs], ``bias`` [outputs].
+def import_onnx(
+    path: str | Path,
+    *,
+    dims: Mapping[str, int] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    allow_unsupported: bool = False,
+    fold: bool = True,
+    progress: Progress = silent,
+) -> Network:
+    """Return the network of an ONNX file.
 
-    ``limit``: the largest output of a layer with clip; None for others.
+    ``dims`` fixes sizes that the file leaves open (see :func:`qsim.model.onnx_file.input_types`), ``fixed`` makes constants of inputs
+    (``{"sr": 16000}``), ``fold`` folds batch norm into the layer before it. Raises :class:`MissingExtra` without onnx and
+    :class:`FileFormatError` for a file that is broken, or that has operators which are not supported, unless ``allow_unsupported``.
     """
-
-    name: str
-    weights: FloatArray
-    bias: FloatArray
-    activation: Activation
-    limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FloatNetwork:
-    """A chain of float layers; ``input_shape`` is the shape of one input, without the batch axis."""
-
-    name: str
-    input_shape: tuple[int, ...]
-    layers: tuple[FloatLayer, ...]
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum(layer.weights.size + layer.bias.size for layer in self.layers)
+    file = read_file(path)
+    types = input_types(file, dims or {})
+    network = _Importer(file, types, fixed or {}, progress, {}).network(allow_unsupported)
+    if network.holes:
+        hints = inferred_types(file.path, types)
+        network = _Importer(file, types, fixed or {}, progress, hints).network(allow_unsupported)
+    return fold_batch_norm(network) if fold else network
 
 
-def read_onnx(path: str | Path) -> FloatNetwork:
-    """Read a multilayer perceptron.
+@dataclass
+class _Importer:
+    """Walks the nodes of a file; ``scope`` leads from a name in the file to the tensor of the draft."""
 
-    Raises :class:`MissingExtra` without the ``onnx`` package and :class:`FileFormatError`, naming node and operator, for a file that is
-    no such network.
-    """
-    try:
-        import onnx
+    file: OnnxFile
+    types: Mapping[str, TensorType]
+    fixed: Mapping[str, float]
+    progress: Progress
+    hints: Mapping[str, TensorType]
+    draft: Draft = field(init=False)
 
-        decode_error: type[Exception] = importlib.import_module("google.protobuf.message").DecodeError
-    except ImportError as error:
-        raise MissingExtra("onnx", "reading an ONNX file") from error
-    try:
-        model = onnx.load(Path(path))
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-    except (decode_error, onnx.checker.ValidationError) as error:
-        raise FileFormatError(path=str(path), rule="an ONNX file", value=str(error)) from error
-    return _Reader(onnx, model.graph).network()
+    def __post_init__(self) -> None:
+        name = self.file.proto.graph.name or self.file.path.stem
+        self.draft = Draft(name=name, source=str(self.file.path), hints=self.hints)
 
+    def network(self, allow_unsupported: bool) -> Network:
+        graph = self.file.proto.graph
+        for name in self.fixed:
+            if name not in self.types:
+                raise FileFormatError(path="fixed", rule=f"inputs of {self.file.path}", value=name, legal=tuple(self.types))
+        for name, found in self.types.items():
+            if name in self.fixed:
+                self.draft.add_constant(name, np.full(found.shape, self.fixed[name], dtype=found.dtype))
+            else:
+                self.draft.add_input(name, found)
+        scope = {name: name for name in self.types}
+        self._graph(graph, scope, top=True)
+        outputs = [scope[item.name] for item in graph.output]
+        return self.draft.finish(outputs, allow_unsupported=allow_unsupported)
 
-class _Reader:
-    """Walks the chain of nodes; ``value`` is the name of the tensor that holds the activations."""
+    def _graph(self, graph: Any, scope: dict[str, str], *, top: bool = False) -> None:
+        """Add all nodes of a graph; ``scope`` is extended by its names."""
+        for item in graph.initializer:
+            name = self.draft.fresh_tensor(item.name)
+            scope[item.name] = self.draft.add_constant(name, self.file.array(item), weight=True)
+        for done, item in enumerate(graph.node, 1):
+            self._node(item, scope)
+            if top:
+                self.progress("operators", done, len(graph.node))
 
-    def __init__(self, onnx: ModuleType, graph: Any) -> None:
-        self._helper = onnx.helper
-        self._graph = graph
-        self._constants = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant":
-                tensors = [item.t for item in node.attribute if item.name == "value"]
-                if tensors:
-                    self._constants[node.output[0]] = onnx.numpy_helper.to_array(tensors[0])
-        self._layers: list[FloatLayer] = []
-        self._pending: FloatLayer | None = None
+    def _node(self, item: Any, scope: dict[str, str]) -> None:
+        attributes = {attribute.name: self._attribute(attribute) for attribute in item.attribute}
+        kind = item.op_type if item.domain in ONNX_DOMAINS else f"{item.domain}.{item.op_type}"
+        inputs = tuple(scope[name] if name else "" for name in item.input)
+        if kind == "If":
+            return self._if(item, inputs[0], attributes, scope)
+        outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
+        scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
+        if kind == "Constant":
+            value = self._constant(item, attributes)
+            self.draft.add_constant(outputs[0], value, weight=value.size > 1)
+            return None
+        node = Node(
+            name=item.name or f"{item.op_type}:{outputs[0]}", kind=kind, inputs=inputs, outputs=outputs, attributes=attributes,
+            operator_set=self.file.operator_set, add_constant=self._add_constant,
+        )  # fmt: skip
+        if any(attribute.type in _graph_types() for attribute in item.attribute):
+            return self._hole(node, "its body cannot be flattened", item)
+        try:
+            self.draft.add(translate(node))
+        except UnsupportedProgram as error:
+            self.draft.add_hole(replace(node.plain(), name=self.draft.fresh(node.name)), str(error))
+        return None
 
-    def network(self) -> FloatNetwork:
-        inputs = [item for item in self._graph.input if item.name not in self._constants]
-        if len(inputs) != 1 or len(self._graph.output) != 1:
-            value = f"{len(inputs)} inputs, {len(self._graph.output)} outputs"
-            raise FileFormatError(path="onnx.graph", rule="a chain from one input to one output", value=value)
-        value = inputs[0].name
-        for node in self._graph.node:
-            if node.op_type != "Constant":
-                value = self._step(node, value)
-        if value != self._graph.output[0].name:
-            raise FileFormatError(path="onnx.graph.output", rule=f"{value!r}, the end of the chain", value=self._graph.output[0].name)
-        self._finish()
-        if not self._layers:
-            raise FileFormatError(path="onnx.graph", rule="a network with a fully connected layer", value="none")
-        shape = _shape(inputs[0], self._layers[0].weights.shape[1])
-        return FloatNetwork(name=self._graph.name or "network", input_shape=shape, layers=tuple(self._layers))
+    def _add_constant(self, name: str, value: Array) -> str:
+        return self.draft.add_constant(self.draft.fresh_tensor(name), value)
 
-    def _step(self, node: Any, value: str) -> str:
-        path = _path(node)
-        if node.op_type not in SUPPORTED:
-            raise FileFormatError(path=path, rule="a supported operator", value=node.op_type, legal=SUPPORTED)
-        if value not in node.input:
-            raise FileFormatError(path=path, rule=f"fed by {value!r} (the network must be a chain)", value=list(node.input))
-        match node.op_type:
-            case "Gemm":
-                self._start(node, *self._gemm(node, path))
-            case "MatMul":
-                weights = self._matrix(node, path).T
-                self._start(node, weights, np.zeros(weights.shape[0]))
-            case "Add":
-                self._add_bias(node, value, path)
-            case "Relu":
-                self._activate(path, node.op_type, Activation.RELU, None)
-            case "Clip":
-                self._clip(node, path)
+    def _hole(self, node: Node, reason: str, item: Any) -> None:
+        constants = []
+        for graph in _subgraphs(item):
+            found = ((self.draft.fresh_tensor(f"{node.name}/{name}"), value) for name, value in self._weights(graph))
+            constants += [self.draft.add_constant(name, value, weight=True) for name, value in found]
+        operator = Operator(name=self.draft.fresh(node.name), kind=node.kind, inputs=node.inputs, outputs=node.outputs)
+        self.draft.add_hole(operator, reason, constants)
+
+    def _if(self, item: Any, condition: str, attributes: Mapping[str, Any], scope: dict[str, str]) -> None:
+        """Add the branch of an If with a constant condition; any other is a hole."""
+        value = self.draft.constant(condition)
+        if value is None:
+            outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
+            scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
+            node = Node(
+                name=item.name or f"If:{outputs[0]}", kind="If", inputs=(condition,), outputs=outputs, attributes={},
+                operator_set=self.file.operator_set, add_constant=self._add_constant,
+            )  # fmt: skip
+            return self._hole(node, "its condition depends on data", item)
+        branch = attributes["then_branch" if bool(value.reshape(())) else "else_branch"]
+        inner = dict(scope)
+        self._graph(branch, inner)
+        for name, result in zip(item.output, branch.output, strict=True):
+            if name:
+                scope[name] = self.draft.fresh_tensor(name)
+                self.draft.aliases[scope[name]] = inner[result.name]
+        return None
+
+    def _attribute(self, attribute: Any) -> Any:
+        onnx = need_onnx()
+        value = onnx.helper.get_attribute_value(attribute)
+        match value:
+            case bytes():
+                return value.decode("utf-8", "replace")
+            case onnx.TensorProto():
+                return self.file.array(value)
+            case onnx.GraphProto() | int() | float():
+                return value
+            case _ if hasattr(value, "__iter__"):
+                return tuple(part.decode("utf-8", "replace") if isinstance(part, bytes) else part for part in value)
             case _:
-                if self._pending is not None and node.op_type in ("Flatten", "Reshape"):
-                    raise FileFormatError(path=path, rule="before the first layer", value=node.op_type)
-        result: str = node.output[0]
-        return result
+                return value
 
-    def _gemm(self, node: Any, path: str) -> tuple[FloatArray, FloatArray]:
-        options = {item.name: self._helper.get_attribute_value(item) for item in node.attribute}
-        if options.get("transA", 0):
-            raise FileFormatError(path=f"{path}.transA", rule="0", value=options["transA"])
-        weights = self._matrix(node, path) * options.get("alpha", 1.0)
-        weights = weights if options.get("transB", 0) else weights.T
-        if len(node.input) < 3:
-            return weights, np.zeros(weights.shape[0])
-        bias = self._constant(node, 2, path).reshape(-1) * options.get("beta", 1.0)
-        return weights, _broadcast(bias, len(weights), path)
+    def _constant(self, item: Any, attributes: Mapping[str, Any]) -> Array:
+        for name, value in attributes.items():
+            if name == "value":
+                found: Array = value
+                return found
+            if name in CONSTANT_VALUES:
+                return np.asarray(value, dtype=CONSTANT_VALUES[name])
+            if name in ("value_string", "value_strings"):
+                return np.asarray(value)
+        raise FileFormatError(path=f"{self.file.path} node {item.name!r} (Constant)", rule="a plain value", value=list(attributes))
 
-    def _start(self, node: Any, weights: FloatArray, bias: FloatArray) -> None:
-        before = self._pending
-        if before is not None and before.weights.shape[0] != weights.shape[1]:
-            rule = f"a layer of {before.weights.shape[0]} inputs"
-            raise FileFormatError(path=_path(node), rule=rule, value=weights.shape[1])
-        self._finish()
-        name = node.name or f"layer{len(self._layers) + 1}"
-        self._pending = FloatLayer(name=name, weights=weights, bias=bias, activation=Activation.NONE)
-
-    def _add_bias(self, node: Any, value: str, path: str) -> None:
-        layer = self._pending
-        if layer is None or layer.activation is not Activation.NONE:
-            raise FileFormatError(path=path, rule="directly after a MatMul or Gemm", value="Add")
-        place = 1 if node.input[0] == value else 0
-        bias = _broadcast(self._constant(node, place, path).reshape(-1), len(layer.bias), path)
-        self._pending = replace(layer, bias=layer.bias + bias)
-
-    def _clip(self, node: Any, path: str) -> None:
-        """Take the limits from the inputs, or, as before operator set 11, from the attributes."""
-        options = {item.name: self._helper.get_attribute_value(item) for item in node.attribute}
-        limits = []
-        for place, name in ((1, "min"), (2, "max")):
-            if len(node.input) > place and node.input[place]:
-                found = self._constant(node, place, path)
-                if found.size != 1:
-                    raise FileFormatError(path=f"{path}.input[{place}]", rule="a single number", value=list(found.shape))
-                options[name] = found.item()
-            limits.append(float(options.get(name, math.nan)))
-        low, high = limits
-        if low != 0 or not 0 < high < math.inf:
-            raise FileFormatError(path=path, rule="from 0 to a positive limit", value=f"{low:g} to {high:g}")
-        self._activate(path, "Clip", Activation.CLIP, high)
-
-    def _activate(self, path: str, operator: str, activation: Activation, limit: float | None) -> None:
-        layer = self._pending
-        if layer is None or layer.activation is Activation.CLIP:
-            raise FileFormatError(path=path, rule="after a layer without clip", value=operator)
-        self._pending = replace(layer, activation=activation, limit=limit)
-
-    def _finish(self) -> None:
-        if self._pending is not None:
-            self._layers.append(self._pending)
-
-    def _matrix(self, node: Any, path: str) -> FloatArray:
-        found = self._constant(node, 1, path)
-        if found.ndim != 2:
-            raise FileFormatError(path=f"{path}.input[1]", rule="a matrix", value=list(found.shape))
-        return found
-
-    def _constant(self, node: Any, place: int, path: str) -> FloatArray:
-        name = node.input[place]
-        if name not in self._constants:
-            raise FileFormatError(path=f"{path}.input[{place}]", rule="a constant stored in the file", value=name)
-        found: FloatArray = np.asarray(self._constants[name], dtype=np.float64)
-        if not np.all(np.isfinite(found)):
-            raise FileFormatError(path=f"{path}.input[{place}]", rule="finite numbers", value="NaN or infinity")
-        return found
+    def _weights(self, graph: Any) -> Iterator[tuple[str, Array]]:
+        """Yield the floating-point tensors of a graph and the graphs inside it, scalars left out."""
+        for item in graph.initializer:
+            yield from _floats(item.name, self.file.array(item))
+        for node in graph.node:
+            for attribute in node.attribute:
+                if node.op_type == "Constant" and attribute.name == "value":
+                    yield from _floats(node.output[0], self.file.array(attribute.t))
+            for inner in _subgraphs(node):
+                yield from self._weights(inner)
 
 
-def _broadcast(bias: FloatArray, outputs: int, path: str) -> FloatArray:
-    if bias.size not in (1, outputs):
-        raise FileFormatError(path=f"{path}.bias", rule=f"{outputs} values", value=bias.size)
-    return np.broadcast_to(bias, (outputs,)).copy()
+def _floats(name: str, value: Array) -> Iterator[tuple[str, Array]]:
+    if value.ndim and value.dtype.kind == "f":
+        yield name, value
 
 
-def _shape(value: Any, inputs: int) -> tuple[int, ...]:
-    """Return the shape of one input: the declared one without the batch axis if it fits the first layer."""
-    sizes = [int(item.dim_value) for item in value.type.tensor_type.shape.dim][1:]
-    if all(size > 0 for size in sizes) and sizes:
-        if math.prod(sizes) != inputs:
-            raise FileFormatError(path=f"onnx.graph.input {value.name}", rule=f"{inputs} values, as the first layer reads", value=sizes)
-        return tuple(sizes)
-    return (inputs,)
+def _graph_types() -> tuple[int, ...]:
+    kinds = need_onnx().AttributeProto
+    return kinds.GRAPH, kinds.GRAPHS
 
 
-def _path(node: Any) -> str:
-    return f"onnx node {node.name or node.output[0]!r} ({node.op_type})"
+def _subgraphs(node: Any) -> Iterator[Any]:
+    for attribute in node.attribute:
+        if attribute.type == need_onnx().AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs

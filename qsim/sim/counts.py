@@ -1,9 +1,10 @@
 """Action counts of a layer: every access to every memory and every operation, from totals that do not depend on timing.
 
 Per PE variant the counts are those of ``qsim.sim.pe``; the rest of the array is here. One row of the scan is one access to the
-activation memory; one entry of a queue is the activation and the number of its column; outputs are written one by one, each PE
-into its own bank. A PE's biases are as wide as its accumulators, row scales as its weights. What arrives with streamed weights is
-written once: biases and scales by the PE that owns the row, the codebook by every PE, code tables by every lane of the decoder.
+activation memory (none for a row of zeros that is padding); one entry of a queue is the activation and the number of its column; outputs
+are written one by one, each PE into its own bank. A PE's biases are as wide as its accumulators, row scales as its weights. What arrives
+with streamed weights is written once: biases and scales by the PE that owns the row, the codebook by every PE, code tables by every lane of
+the decoder.
 """
 
 from collections.abc import Iterable
@@ -20,25 +21,33 @@ from qsim.sim.pe.work import Totals, codebook_storage, storage
 class LayerTotals:
     """What the counts of one layer and one input follow from.
 
-    ``work``: of the PEs; ``weight_rows``: rows read from weight memories; ``loaded_rows``: rows written as tiles come in;
-    ``loaded_pointers``: pointers written likewise; ``symbols``: decoded; ``code_tables`` with ``table_symbols`` in all: loaded for that;
+    ``results``: outputs drained; ``work``: of the PEs; ``weight_rows``: rows read from weight memories. ``scan_reads``, ``input_writes``,
+    ``output_reads``: rows of the activation memory that the scan reads, that the input fills as it comes onto the chip, that the output is
+    read in as it leaves. ``compares``: results compared with the largest of their pool so far; ``adds``, ``multiplies``: of a recurrent
+    cell, element by element. With streamed weights: ``loaded_rows``:
+    rows written as tiles come in; ``loaded_pointers``: pointers written likewise; ``table_rows``: biases and scales written, ``codebooks``:
+    how often each PE gets its codebook; ``symbols``: decoded; ``code_tables`` with ``table_symbols`` in all: loaded for that.
     ``bursts_read``, ``bursts_written``: DRAM bursts.
-    ``loads_input``, ``unloads_output``: whether the activations enter or leave the chip.
     """
 
-    rows: int
-    cols: int
+    results: int
     work: Totals
     weight_rows: int
+    scan_reads: int
+    input_writes: int = 0
+    output_reads: int = 0
+    compares: int = 0
+    adds: int = 0
+    multiplies: int = 0
     loaded_rows: int = 0
     loaded_pointers: int = 0
+    table_rows: int = 0
+    codebooks: int = 0
     symbols: int = 0
     code_tables: int = 0
     table_symbols: int = 0
     bursts_read: int = 0
     bursts_written: int = 0
-    loads_input: bool = False
-    unloads_output: bool = False
 
 
 def layer_counts(totals: LayerTotals, machine: Architecture) -> tuple[ActionCount, ...]:
@@ -63,12 +72,13 @@ def _sram(unit: str, action: Action, width_bits: int, size: int) -> Access:
 
 
 def _activations(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
-    bits, size, width = machine.array.activation_bits, machine.activations.bytes, machine.scan.row_width
-    row = machine.activation_row_bits
-    scanned, drained = -(-totals.cols // width), -(-totals.rows // width)
-    yield _sram("activations", Action.SRAM_READ, row, size), scanned + drained * totals.unloads_output
-    yield _sram("activations", Action.SRAM_WRITE, row, size), scanned * totals.loads_input
-    yield _sram("activations", Action.SRAM_WRITE, bits, size), totals.rows
+    """A result that is pooled is written into its place of the pool: read, compared, written."""
+    bits, size, row = machine.array.activation_bits, machine.activations.bytes, machine.activation_row_bits
+    yield _sram("activations", Action.SRAM_READ, row, size), totals.scan_reads + totals.output_reads
+    yield _sram("activations", Action.SRAM_WRITE, row, size), totals.input_writes
+    yield _sram("activations", Action.SRAM_WRITE, bits, size), totals.compares or totals.results
+    yield _sram("activations", Action.SRAM_READ, bits, size), totals.compares
+    yield Access(unit="drain", action=Action.INT_ADD, width_bits=bits), totals.compares
 
 
 def _broadcast(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
@@ -84,13 +94,14 @@ def _broadcast(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Acc
 
 
 def _drain(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
-    array, rows = machine.array, totals.rows
+    array, rows = machine.array, totals.results
     read, clear = storage("accumulators", array.local_rows, array.accumulator_bits)
     yield read, rows
     yield clear, rows
     yield storage("drain", array.local_rows, array.accumulator_bits)[0], rows
     # One sum for the bias, one for rounding half up.
-    yield Access(unit="drain", action=Action.INT_ADD, width_bits=array.accumulator_bits), 2 * rows
+    yield Access(unit="drain", action=Action.INT_ADD, width_bits=array.accumulator_bits), 2 * rows + totals.adds
+    yield Access(unit="drain", action=Action.INT_MULTIPLY, width_bits=array.activation_bits), totals.multiplies
     if PE_VARIANTS[array.kind].scales:
         yield storage("drain", array.local_rows, array.weight_bits)[0], rows
         yield Access(unit="drain", action=Action.INT_MULTIPLY, width_bits=array.accumulator_bits), rows
@@ -112,11 +123,11 @@ def _tables(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access
     if not machine.streams_weights:
         return
     array, variant = machine.array, PE_VARIANTS[machine.array.kind]
-    yield storage("drain", array.local_rows, array.accumulator_bits)[1], totals.rows
+    yield storage("drain", array.local_rows, array.accumulator_bits)[1], totals.table_rows
     if variant.scales:
-        yield storage("drain", array.local_rows, array.weight_bits)[1], totals.rows
+        yield storage("drain", array.local_rows, array.weight_bits)[1], totals.table_rows
     if variant.codebook:
-        yield codebook_storage(array)[1], array.pes << array.code_bits
+        yield codebook_storage(array)[1], (totals.codebooks * array.pes) << array.code_bits
     if machine.decoder is not None:
         yield from _decoder(totals, machine.decoder)
 

@@ -86,11 +86,13 @@ def simulate(program: Program, *, timeline: bool = False) -> Simulated:
 
 def warm_up() -> None:
     """Compile all kernels into numba's cache on disk (about ten seconds once, then nothing)."""
+    from qsim.sim import fast_pixels
     from qsim.sim.samples import sample_programs
 
     for program in sample_programs():
         for timeline in (False, True):
             simulate(program, timeline=timeline)
+    fast_pixels.warm_up()
 
 
 class _Run:

@@ -4,6 +4,9 @@ A row of ``weights.width_bits`` holds a power of two of entries, so that a point
 (EIE: 8 entries of 8 bits in 64). Columns follow each other without gaps; every tile starts a new row.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import numpy as np
 
 from qsim.arch.architecture import Architecture
@@ -69,3 +72,35 @@ def cut_tiles(column_bits: IntArray, pointers: IntArray, machine: Architecture, 
             stop = start + int(np.searchsorted(inside, slot, side="right"))
         start = stop
     return np.array(starts, dtype=np.int64)
+
+
+class Resident(Protocol):
+    """A layer whose weights lie in the memories of the PEs; what it takes in those of the fullest."""
+
+    @property
+    def name(self) -> str:
+        """Of the layer."""
+
+    @property
+    def memory_rows(self) -> int:
+        """Rows of the weight memory."""
+
+    @property
+    def memory_pointers(self) -> int:
+        """Pointers."""
+
+
+def check_memories(layers: Sequence[Resident], machine: Architecture, slots: int = 1) -> None:
+    """Check that ``layers`` fit the weight and pointer memories together, ``slots`` times.
+
+    Raises :class:`UnsupportedProgram` naming what is too small.
+    """
+    names = ", ".join(layer.name for layer in layers)
+    need = -(-sum(layer.memory_rows for layer in layers) * slots * machine.weights.width_bits // BITS_PER_BYTE)
+    if need > machine.weights.bytes:
+        rule = f"at least {need} a PE for the weights of {names} (or use more PEs, or a machine that streams weights)"
+        raise UnsupportedProgram(path="weights.bytes", rule=rule, value=machine.weights.bytes)
+    need = -(-sum(layer.memory_pointers for layer in layers) * slots * machine.pointers.width_bits // BITS_PER_BYTE)
+    if need > machine.pointers.bytes:
+        rule = f"at least {need} a PE for the column pointers of {names}"
+        raise UnsupportedProgram(path="pointers.bytes", rule=rule, value=machine.pointers.bytes)

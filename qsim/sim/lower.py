@@ -9,11 +9,10 @@ from qsim.arch.architecture import Architecture, Dram
 from qsim.arch.timing import TIMINGS
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
-from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.progress import Progress, silent
+from qsim.model.compressed import QuantisedLayer
 from qsim.results import LayerResult
 from qsim.sim.counts import LayerTotals, layer_counts
-from qsim.sim.layout import cut_tiles, entries_per_row, pointers_of, rows_of_tiles, rows_touched
+from qsim.sim.layout import check_memories, cut_tiles, entries_per_row, pointers_of, rows_of_tiles, rows_touched
 from qsim.sim.memory import bursts_of, request_groups
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.pe.work import Totals, Work
@@ -66,6 +65,11 @@ class LoweredLayer:
     memory_rows: int
     memory_pointers: int
     tiles: TiledWeights | None
+
+    @property
+    def name(self) -> str:
+        """Of the layer."""
+        return self.layer.node.name
 
     def columns(self, activations: IntArray) -> IntArray:
         """Return the columns that are broadcast for ``activations`` [cols]: the non-zero ones, or all in dense order."""
@@ -148,14 +152,15 @@ class LoweredLayer:
         )
 
     def _totals(self, work: Totals, weight_rows: int) -> LayerTotals:
-        node, dram, tiles = self.layer.node, self.machine.dram, self.tiles
+        node, dram, tiles, width = self.layer.node, self.machine.dram, self.tiles, self.machine.scan.row_width
+        scanned, drained = -(-node.inputs // width), -(-node.outputs // width)
         totals = LayerTotals(
-            rows=node.outputs,
-            cols=node.inputs,
+            results=node.outputs,
             work=work,
             weight_rows=weight_rows,
-            loads_input=self.first,
-            unloads_output=self.last,
+            scan_reads=scanned,
+            input_writes=scanned * self.first,
+            output_reads=drained * self.last,
         )
         if dram is None:
             return totals
@@ -169,6 +174,8 @@ class LoweredLayer:
             return totals
         return replace(
             totals,
+            table_rows=node.outputs,
+            codebooks=1,
             loaded_rows=tiles.loaded_rows,
             loaded_pointers=tiles.loaded_pointers,
             symbols=tiles.symbols,
@@ -214,20 +221,9 @@ def lower(layer: QuantisedLayer, machine: Architecture, *, first: bool = False, 
         memory_pointers=int(np.diff(np.append(starts, node.inputs)).max()) + 1 if PE_VARIANTS[array.kind].pointers else 0,
         tiles=tiles,
     )
-    _check_memories([lowered], machine)
+    slots = machine.dram.buffers if machine.dram is not None and machine.streams_weights else 1
+    check_memories([lowered], machine, slots)
     return lowered
-
-
-def lower_model(model: CompressedModel, machine: Architecture, progress: Progress = silent) -> tuple[LoweredLayer, ...]:
-    """Prepare every layer; unless DRAM holds them, the weights of all layers must fit on chip together."""
-    count = len(model.layers)
-    lowered = []
-    for index, layer in enumerate(model.layers):
-        lowered.append(lower(layer, machine, first=index == 0, last=index == count - 1))
-        progress("prepare", index + 1, count)
-    if not machine.streams_weights:
-        _check_memories(lowered, machine)
-    return tuple(lowered)
 
 
 def _tile(layer: QuantisedLayer, machine: Architecture, work: Work, pointers: IntArray) -> tuple[TiledWeights, IntArray]:
@@ -263,6 +259,16 @@ def _check_node(layer: QuantisedLayer, machine: Architecture) -> None:
     local = -(-node.outputs // array.pes)
     if local > array.local_rows:
         raise UnsupportedProgram(path="array.local_rows", rule=f"at least {local} for {node.name} (or more PEs)", value=array.local_rows)
+    check_formats(layer, machine)
+    need = -(-(node.inputs + node.outputs) * array.activation_bits // (BITS_PER_BYTE * array.pes))
+    if need > machine.activations.bytes:
+        rule = f"at least {need}, for input and output of {node.name} over {array.pes} PEs"
+        raise UnsupportedProgram(path="activations.bytes", rule=rule, value=machine.activations.bytes)
+
+
+def check_formats(layer: QuantisedLayer, machine: Architecture) -> None:
+    """Raise :class:`UnsupportedProgram` for a number format that is too wide for the PEs."""
+    node, array = layer.node, machine.array
     for path, width, have in (
         ("array.activation_bits", max(node.input_format.width, node.output_format.width), array.activation_bits),
         ("array.accumulator_bits", max(node.accumulator_format.width, node.bias_format.width), array.accumulator_bits),
@@ -270,23 +276,3 @@ def _check_node(layer: QuantisedLayer, machine: Architecture) -> None:
     ):
         if width > have:
             raise UnsupportedProgram(path=path, rule=f"at least {width} for {node.name}", value=have)
-    need = -(-(node.inputs + node.outputs) * array.activation_bits // (BITS_PER_BYTE * array.pes))
-    if need > machine.activations.bytes:
-        rule = f"at least {need}, for input and output of {node.name} over {array.pes} PEs"
-        raise UnsupportedProgram(path="activations.bytes", rule=rule, value=machine.activations.bytes)
-
-
-def _check_memories(lowered: list[LoweredLayer], machine: Architecture) -> None:
-    """Check the fullest PE: tiles (in ``buffers`` slots) where DRAM holds the weights, else whole layers."""
-    slots = machine.dram.buffers if machine.dram is not None and machine.streams_weights else 1
-    names = ", ".join(part.layer.node.name for part in lowered)
-    rows = sum(part.memory_rows for part in lowered) * slots
-    need = -(-rows * machine.weights.width_bits // BITS_PER_BYTE)
-    if need > machine.weights.bytes:
-        rule = f"at least {need} a PE for the weights of {names} (or use more PEs, or a machine that streams weights)"
-        raise UnsupportedProgram(path="weights.bytes", rule=rule, value=machine.weights.bytes)
-    pointers = sum(part.memory_pointers for part in lowered) * slots
-    need = -(-pointers * machine.pointers.width_bits // BITS_PER_BYTE)
-    if need > machine.pointers.bytes:
-        rule = f"at least {need} a PE for the column pointers of {names}"
-        raise UnsupportedProgram(path="pointers.bytes", rule=rule, value=machine.pointers.bytes)

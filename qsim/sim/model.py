@@ -12,7 +12,10 @@ from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
 from qsim.progress import Progress, silent
 from qsim.results import LayerResult, Trace
-from qsim.sim.lower import LoweredLayer, lower_model
+from qsim.sim.convolution import LoweredConvolution
+from qsim.sim.convolution_run import ConvolutionRun
+from qsim.sim.lower_model import Lowered, lower_model
+from qsim.sim.pixels import activation_map
 from qsim.sim.program import Program
 from qsim.sim.semantics import infer
 from qsim.sim.simulated import Simulated
@@ -62,14 +65,20 @@ def simulate_model(
     return SimulatedModel(layers=tuple(layers), trace=traced)
 
 
-def simulate_layer(layer: LoweredLayer, activations: IntArray, engine: str = Engine.FAST) -> LayerResult:
-    """Return the result of one prepared layer for integer ``activations`` [cols]."""
+def simulate_layer(layer: Lowered, activations: IntArray, engine: str = Engine.FAST) -> LayerResult:
+    """Return the result of one prepared layer for integer ``activations`` [inputs]."""
+    if isinstance(layer, LoweredConvolution):
+        return ConvolutionRun(layer, activations, engine).result()
     return layer.result(activations, simulate_program(layer.program(activations), engine))
 
 
-def trace_layer(layer: LoweredLayer, activations: IntArray, engine: str = Engine.FAST, max_spans: int = MAX_SPANS) -> Trace:
-    """Return what every unit did in one prepared layer for integer ``activations`` [cols]."""
-    program = layer.program(activations)
+def trace_layer(layer: Lowered, activations: IntArray, engine: str = Engine.FAST, max_spans: int = MAX_SPANS) -> Trace:
+    """Return what every unit did in one prepared layer for integer ``activations`` [inputs]; of a convolution, in its middle pixel."""
+    if isinstance(layer, LoweredConvolution):
+        _, pixels = next(layer.pixels(activations, activation_map))
+        program = pixels.program(len(pixels.reads) // 2)
+    else:
+        program = layer.program(activations)
     return trace_of(program, simulate_program(program, engine, timeline=True), max_spans)
 
 

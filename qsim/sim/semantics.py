@@ -6,6 +6,9 @@ For each layer, with activations ``a``, weights ``w`` and bias ``b`` as integers
 2. drain: ``t = accumulator * scale`` (pyramid layers; elsewhere the scale is 1), plus the bias shifted left to t's fraction;
 3. ``y`` is t requantised to the output format, rounded half up and saturated; then ReLU or clip where the layer has it.
 
+A convolution does this for each output pixel, with the activations of its window in the order of the columns
+(:mod:`qsim.model.geometry`) and 0 where the window lies outside the image. A max pool takes the largest integer of each window.
+
 Saturation at every addition makes the order matter, so the definition is sequential. Where a bound proves that no partial sum
 can saturate, one matrix product gives the same bits and is used instead.
 """
@@ -21,16 +24,23 @@ from qsim.errors import FieldError
 from qsim.formats.arrays import check_range
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.graph import Activation
+from qsim.model.geometry import read_maxima, read_windows
+from qsim.model.graph import Activation, Convolution, FullyConnected, MaxPool
 
 CHUNK_ELEMENTS = 1 << 22  # activations held in float64 at a time: 32 MB
+WINDOW_ELEMENTS = 1 << 18  # elements of windows at a time: 2 MB
 EXACT_FLOAT = 1 << 53  # integers up to here are exact in float64, so a float64 matrix product below it is too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Activations:
-    """Integer activations of a run: ``inputs[k]`` [n, inputs of layer k] and ``logits`` [n, outputs of the last layer]."""
+    """Integer activations of a run, images channels last.
 
+    ``nodes[k]`` [n, inputs] is what node k of the graph reads, ``inputs[k]`` [n, inputs] what the layer with weights k reads, ``logits``
+    [n, outputs] what the last node gives.
+    """
+
+    nodes: tuple[IntArray, ...]
     inputs: tuple[IntArray, ...]
     logits: IntArray
 
@@ -44,24 +54,60 @@ class Activations:
 def infer(model: CompressedModel, inputs: npt.ArrayLike) -> Activations:
     """Run integer ``inputs`` [n, features], in the first layer's input format, through the network."""
     values = np.ascontiguousarray(inputs, dtype=np.int64)
-    first = model.layers[0].node
+    first = model.graph.nodes[0]
     if values.ndim != 2 or values.shape[1] != first.inputs:
         raise FieldError(path="inputs", rule=f"of shape [n, {first.inputs}]", value=list(values.shape))
     check_range(values, first.input_format.minimum, first.input_format.maximum, "inputs")
-    found = []
-    for layer in model.layers:
-        found.append(values)
-        values = run_layer(layer, values)
-    return Activations(inputs=tuple(found), logits=values)
+    nodes, inputs_of_layers = [], []
+    for step in model.steps:
+        nodes.append(values)
+        if isinstance(step, MaxPool):
+            values = pool(step, values)
+        else:
+            inputs_of_layers.append(values)
+            values = run_layer(step, values)
+    return Activations(nodes=tuple(nodes), inputs=tuple(inputs_of_layers), logits=values)
 
 
 def run_layer(layer: QuantisedLayer, inputs: IntArray) -> IntArray:
     """Return the outputs [n, outputs] of one layer for integer ``inputs`` [n, inputs]."""
-    return drain(layer, accumulate(layer.form.reconstruct(), inputs, layer.node.accumulator_format))
+    node = layer.node
+    match node:
+        case FullyConnected():
+            return drain(layer, accumulate(layer.form.reconstruct(), inputs, node.accumulator_format))
+        case Convolution():
+            return _convolve(layer, node, inputs)
+        case _:
+            assert_never(node)
+
+
+def pool(node: MaxPool, inputs: IntArray) -> IntArray:
+    """Return the largest of each window [n, outputs] of integer ``inputs`` [n, inputs]."""
+    return read_maxima(inputs, node.geometry)
+
+
+def windows(node: Convolution, inputs: IntArray, group: int = 0) -> IntArray:
+    """Return the activations of every window [n * pixels, columns], padding 0, that the filters of ``group`` read."""
+    return read_windows(inputs, node.geometry.gather(group))
+
+
+def _convolve(layer: QuantisedLayer, node: Convolution, inputs: IntArray) -> IntArray:
+    """Return the outputs [n, outputs] of a convolution; windows are read for a few images at a time, so that they stay in the cache."""
+    weights, geometry, filters = layer.form.reconstruct(), node.geometry, node.out_channels // node.geometry.groups
+    groups = []
+    for group in range(geometry.groups):
+        own = weights[group * filters : (group + 1) * filters]
+        live = np.any(own, axis=0)
+        groups.append((np.ascontiguousarray(own[:, live]), geometry.gather(group)[:, live]))
+    result = np.empty((len(inputs), node.outputs), dtype=np.int64)
+    for part in _chunks(len(inputs), geometry.pixels * geometry.columns, WINDOW_ELEMENTS):
+        sums = [accumulate(own, read_windows(inputs[part], index), node.accumulator_format) for own, index in groups]
+        result[part] = drain(layer, np.concatenate(sums, axis=1)).reshape(-1, node.outputs)
+    return result
 
 
 def drain(layer: QuantisedLayer, accumulators: IntArray) -> IntArray:
-    """Scale, add the bias, requantise and activate the accumulators [n, outputs]."""
+    """Scale, add the bias, requantise and activate the accumulators [n, rows]."""
     node, total = layer.node, accumulators
     if layer.scales is not None:
         total = total * layer.scales
@@ -127,6 +173,6 @@ def accumulate_sequentially(weights: IntArray, inputs: IntArray, accumulator: Fi
     return sums
 
 
-def _chunks(count: int, width: int) -> Iterator[slice]:
-    step = max(1, CHUNK_ELEMENTS // width)
+def _chunks(count: int, width: int, elements: int = CHUNK_ELEMENTS) -> Iterator[slice]:
+    step = max(1, elements // width)
     return (slice(start, min(count, start + step)) for start in range(0, count, step))

@@ -1,6 +1,8 @@
-"""A clock inside the model: Verilog around a design, so that no call from Python or its interface is needed for a clock edge."""
+"""A clock inside the model, inputs and results in files: Verilog around a design, so that no call from Python is needed while it runs."""
 
 import re
+
+from rtl.templates import render
 
 CLOCKED = "clocked"
 
@@ -17,19 +19,43 @@ def module_ports(verilog: str, design: str) -> list[tuple[str, str, str]]:
     return ports
 
 
-def clocked_verilog(verilog: str, design: str) -> str:
-    """Return ``verilog`` with a module ``clocked`` around its module ``design``: the same ports, ``clk`` an output with a period of 2 ns.
+def clocked_verilog(verilog: str, design: str, rows: int) -> str:
+    """Return ``verilog`` with a module ``clocked`` around its module ``design``, a :class:`~rtl.bench.shell.RunShell`, that makes a clock
+    with a period of 2 ns, feeds ``rows`` rows a run from a file and writes what comes out to another.
 
-    Raises ``ValueError`` if there is no such module or it has no clock.
+    Ports of the design that it does not know are its own too, among them those of the load bus. Raises ``ValueError`` if there is no such
+    module or it has no clock.
     """
-    ports = module_ports(verilog, design)
-    others = [port for port in ports if port[2] != "clk"]
-    lines = [
-        f"module {CLOCKED}({', '.join(['clk', *(name for _, _, name in others)])});",
-        "  output reg clk = 0;",
-        "  always #1 clk = ~clk;",
-        *(f"  {direction} {width}{name};" for direction, width, name in others),
-        f"  {design} inner ({', '.join(f'.{name}({name})' for _, _, name in ports)});",
-        "endmodule",
-    ]
-    return "\n".join([verilog, *lines, ""])
+    ports = {name: (direction, size) for direction, size, name in module_ports(verilog, design)}
+    row_bits, counter_bits, error_bits = (_width(ports[name][1]) for name in ("row__values", "counters", "error"))
+    known = (
+        "clk",
+        "start",
+        "ready",
+        "done",
+        "layer_done",
+        "counters",
+        "error",
+        "best",
+        *(name for name in ports if name.startswith(_STREAMS)),
+    )
+    text = render(
+        "clocked.v.j2",
+        top=CLOCKED,
+        design=design,
+        rows=rows,
+        row_bits=row_bits,
+        row_bytes=-(-row_bits // 8),
+        counter_bits=counter_bits,
+        error_bits=error_bits,
+        passed=[{"name": name, "direction": port[0], "range": port[1]} for name, port in ports.items() if name not in known],
+    )
+    return verilog + text
+
+
+_KNOWN = ("clk", "start", "ready", "done", "layer_done", "counters", "error", "best")
+_STREAMS = ("row__", "result__")
+
+
+def _width(size: str) -> int:
+    return int(size[1 : size.index(":")]) + 1 if size else 1

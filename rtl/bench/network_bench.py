@@ -1,12 +1,11 @@
-"""Runs every input of a vector file through a whole network on the accelerator and writes down outputs and counters.
+"""Loads a network and has every input of a file run through it.
 
-Driver: the words of the load bus, then for each input one wide write and ``go``. Monitor: one wide read when the run has finished. The
-comparison is made by whoever wrote the vectors. The model makes its own clock. Numpy and cocotb only.
+Driver: the words of the load bus, then ``go``. The model makes its own clock, reads its inputs and writes its results
+(:mod:`rtl.bench.clocked`), so no Python runs until all inputs have; the comparison is made by whoever wrote the files. Numpy and cocotb
+only.
 
-The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``inputs`` (bytes [inputs, width]: all activation rows of an
-input), ``limit`` (clocks after which a run must be done) and, for a model that streams weights, ``weights`` (its words). The file named by
-``QSIM_RESULTS`` gets, a row for each input,
-``outputs`` and ``snapshots`` (bytes), ``error`` and ``best``, and ``clocks``, those of the whole simulation.
+The file named by ``QSIM_VECTORS`` holds ``words`` (bytes [n, width]), ``runs`` (inputs), ``limit`` (clocks after which a run must be done)
+and, for a model that streams weights, ``weights`` (its words). The file named by ``QSIM_CLOCKS`` gets the clocks of the whole simulation.
 """
 
 import os
@@ -15,16 +14,11 @@ from pathlib import Path
 import cocotb
 import numpy as np
 import numpy.typing as npt
-from cocotb.handle import HierarchyObject, LogicArrayObject
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotb.utils import get_sim_time
 
 from rtl.bench.array_bench import PERIOD, load
-
-
-def _bytes(handle: LogicArrayObject) -> npt.NDArray[np.uint8]:
-    width = -(-len(handle) // 8)
-    return np.frombuffer(handle.value.to_unsigned().to_bytes(width, "little"), dtype=np.uint8)
 
 
 async def _write(dut: HierarchyObject, words: npt.NDArray[np.uint64]) -> None:
@@ -40,36 +34,20 @@ async def _write(dut: HierarchyObject, words: npt.NDArray[np.uint64]) -> None:
 async def every_input(dut: HierarchyObject) -> None:
     """Load the network once, then run it on each input."""
     vectors = np.load(os.environ["QSIM_VECTORS"])
-    limit = PERIOD * int(vectors["limit"])
     dut.go.value = 0
     dut.load__valid.value = 0
+    dut.runs.value = int(vectors["runs"])
+    dut.limit.value = int(vectors["limit"])
     if "weights" in vectors:
         dut.write__en.value = 0
     await RisingEdge(dut.clk)
     if not dut.ready.value:
-        await with_timeout(RisingEdge(dut.ready), limit, "ns")
+        await with_timeout(RisingEdge(dut.ready), PERIOD * int(vectors["limit"]), "ns")
     await load(dut, vectors["words"])
     if "weights" in vectors:
         await _write(dut, vectors["weights"])
-    outputs, snapshots, errors, best = [], [], [], []
-    for given in vectors["inputs"]:
-        dut.picture.value = int.from_bytes(given.tobytes(), "little")
-        dut.go.value = 1
-        await RisingEdge(dut.clk)
-        dut.go.value = 0
-        await with_timeout(RisingEdge(dut.finished), limit, "ns")
-        outputs.append(_bytes(dut.outputs))
-        snapshots.append(_bytes(dut.snapshots))
-        errors.append(dut.error.value.to_unsigned())
-        best.append(dut.best.value.to_unsigned())
-        await RisingEdge(dut.clk)
-        if not dut.ready.value:
-            await with_timeout(RisingEdge(dut.ready), limit, "ns")
-    np.savez(
-        Path(os.environ["QSIM_RESULTS"]),
-        outputs=np.stack(outputs),
-        snapshots=np.stack(snapshots),
-        error=np.array(errors),
-        best=np.array(best),
-        clocks=get_sim_time("ns") / PERIOD,
-    )
+    dut.go.value = 1
+    await RisingEdge(dut.clk)
+    dut.go.value = 0
+    await RisingEdge(dut.finished)
+    Path(os.environ["QSIM_CLOCKS"]).write_text(str(int(get_sim_time("ns") / PERIOD)))

@@ -1,9 +1,6 @@
-"""The accelerator as a bench drives it: a whole input goes in at once, everything that a run gave comes out at once.
+"""The accelerator as a bench drives it: rows go in, rows come out, and nothing depends on an input within a cycle."""
 
-No Python runs between the two, so a run is as fast as the simulator.
-"""
-
-from amaranth.hdl import Cat, ClockDomain, Module, Signal, Value
+from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -19,94 +16,73 @@ STREAM_WORDS = 1 << 14  # that are kept of a stream of weights
 
 
 class RunShell(wiring.Component):
-    """Feeds the rows of ``picture`` to the input stream and keeps the rows of the output stream and the counters at the end of each layer.
+    """The accelerator without a reset, its streams flat.
 
     Parameters
     ----------
     parameters : ArrayParameters
-    input_rows, output_rows : int
-        Rows of the network's input and output.
 
     Members
     -------
     clk : ``In(1)``
         There is no reset: registers begin with their start values.
     load : ``In(LoadSignature(parameters))``
-    go : ``In(1)``
-        For one cycle, while ``ready``.
-    ready, finished : ``Out(1)``
-        ``finished`` from the end of a run until the next ``go``.
-    picture : ``In``
-        All rows, the first in the low bits.
-    outputs : ``Out``
-        Likewise.
-    snapshots : ``Out``
-        The counters at the end of each layer, the first in the low bits.
-    error, best : as in :class:`~rtl.top.Accelerator`
+        What a bench writes is a cycle later at the accelerator.
+    start, ready, done, layer_done, counters, error, best : as in :class:`~rtl.top.Accelerator`
+    row : ``In({"valid", "ready", "values", "last"})``
+        The rows of the input.
+    result : ``Out({"valid", "values"})``
+        The rows of the output; they are taken in every cycle.
     write : ``In({"en", "word"})``
         The next word for the stream of weights, all of which are sent anew in every run; only for parameters that stream weights.
     """
 
-    def __init__(self, parameters: ArrayParameters, input_rows: int, output_rows: int) -> None:
+    def __init__(self, parameters: ArrayParameters) -> None:
         p = self.parameters = parameters
-        self.input_rows, self.output_rows = input_rows, output_rows
-        self.row_bits = p.row_width * p.activation_bits
+        row_bits = p.row_width * p.activation_bits
         super().__init__(
             {
                 "clk": In(1),
                 "load": In(LoadSignature(p)),
-                "go": In(1),
+                "start": In(1),
                 "ready": Out(1),
-                "finished": Out(1),
-                "picture": In(self.row_bits * input_rows),
-                "outputs": Out(self.row_bits * output_rows),
-                "snapshots": Out(counters_layout(p).size * p.layers),
+                "done": Out(1),
+                "layer_done": Out(1),
+                "counters": Out(counters_layout(p).size),
                 "error": Out(ErrorCode),
                 "best": Out(16),
+                "row": In(wiring.Signature({"valid": Out(1), "ready": In(1), "values": Out(row_bits), "last": Out(1)})),
+                "result": Out(wiring.Signature({"valid": Out(1), "values": Out(row_bits)})),
             }
             | ({"write": In(wiring.Signature({"en": Out(1), "word": Out(WORD.size)}))} if p.streamed else {})
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Count rows in and out."""
+        """Wire the streams."""
         m = Module()
         # A simulator computes what depends on an input directly whenever any input, the clock too, has changed. So there is no reset, on
-        # which all next states would depend, and there are registers behind all other inputs.
+        # which all next states would depend, and there are registers behind what a bench writes.
         m.domains.sync = domain = ClockDomain(reset_less=True)
         m.submodules.accelerator = accelerator = Accelerator(self.parameters)
-        row, counters = Signal(range(self.input_rows + 1)), Value.cast(accelerator.counters)
-        going, load, beat = Signal(), LoadSignature(self.parameters).create(), accelerator.input
+        load, beat, result = LoadSignature(self.parameters).create(), accelerator.input, accelerator.output
         connect(m, load, accelerator.load)
-        m.d.sync += [going.eq(self.go), load.valid.eq(self.load.valid), load.word.eq(self.load.word)]
+        m.d.sync += [load.valid.eq(self.load.valid), load.word.eq(self.load.word)]
         m.d.comb += [
             domain.clk.eq(self.clk),
-            accelerator.start.eq(going),
-            accelerator.output.ready.eq(1),
-            self.ready.eq(accelerator.ready),
-            self.error.eq(accelerator.error),
-            self.best.eq(accelerator.best),
+            accelerator.start.eq(self.start),
+            beat.valid.eq(self.row.valid),
+            beat.payload.values.eq(self.row.values),
+            beat.payload.last.eq(self.row.last),
+            self.row.ready.eq(beat.ready),
+            self.result.valid.eq(result.valid),
+            self.result.values.eq(result.payload.values),
+            result.ready.eq(1),
         ]
-        with m.If(~beat.valid | beat.ready):
-            m.d.sync += [beat.valid.eq(row != self.input_rows), beat.payload.last.eq(row == self.input_rows - 1)]
-            m.d.sync += row.eq(row + (row != self.input_rows))
-            # A choice, not a variable shift, which would move the whole picture in every cycle.
-            with m.Switch(row):
-                for number in range(self.input_rows):
-                    with m.Case(number):
-                        m.d.sync += beat.payload.values.eq(self.picture[number * self.row_bits :])
-        with m.If(accelerator.output.valid):
-            m.d.sync += self.outputs.eq(Cat(self.outputs, accelerator.output.payload.values)[self.row_bits :])
-        with m.If(accelerator.layer_done):
-            for layer in range(self.parameters.layers):
-                with m.If(accelerator.layer == layer):
-                    m.d.sync += self.snapshots[layer * len(counters) : (layer + 1) * len(counters)].eq(counters)
+        for name in ("ready", "done", "layer_done", "counters", "error", "best"):
+            m.d.comb += getattr(self, name).eq(getattr(accelerator, name))
         if self.parameters.streamed:
             m.submodules.player = player = StreamPlayer(STREAM_WORDS)
             connect(m, player.o, accelerator.weights)
-            m.d.comb += player.restart.eq(going)
             m.d.sync += [player.write.en.eq(self.write.en), player.write.word.eq(self.write.word)]
-        with m.If(accelerator.done):
-            m.d.sync += self.finished.eq(1)
-        with m.If(going):
-            m.d.sync += [row.eq(0), beat.valid.eq(0), self.finished.eq(0)]
+            m.d.comb += player.restart.eq(self.start)
         return m

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from qsim.arch.architecture import PEKind
@@ -31,13 +31,14 @@ def column_address(source: ModuleType, pe: int) -> Harness:
             Assume((rows >= 0) & (layer.drain_rows <= p.local_rows)),
             Assume(start + rows <= p.weight_rows * p.entries_per_row),
         ]
-        width = p.pointer.width
-        item = Cat(start[:width], (start + rows)[:width], unit.i.payload.value)
+        width, places = p.pointer.width, unit.o.payload.places
+        end = start + rows
+        item = Cat(start[:width], end[:width], Const(0, 1), (start ^ end)[: len(unit.o.payload.changes)], unit.i.payload.value)
         Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
         m.d.comb += [
             Assert(unit.i.ready | ~unit.o.ready),
             Assert(unit.busy == unit.o.valid),
-            Cover(taken(unit.o) & (unit.o.payload.start > p.entries_per_row) & (unit.o.payload.end == unit.o.payload.start + 3)),
+            Cover(taken(unit.o) & (places[0] > p.entries_per_row) & (places[1] == places[0] + 3)),
         ]
 
     return Harness(source.ColumnAddress(p, pe), rules)

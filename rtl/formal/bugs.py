@@ -24,6 +24,7 @@ class Bug:
 
 
 FORKS = ("fork of 3", "fork into queues of 1", "fork into queues of 2")
+BROADCASTS = ("broadcast into queues of 1", "broadcast into queues of 2", "broadcast into queues of 4")
 ADDRESSES = ("column address, PE 0", "column address, PE 1")
 READERS = ("entry reader, sparse", "entry reader, dense")
 SCANS = ("scan, 2 rows of 2", "scan, 6 rows of 1")
@@ -45,8 +46,10 @@ BUGS = (
         new="port.addr",
     ),
     Bug(name="fork offers before all are ready", tasks=FORKS, old="eq(self.i.valid & self.i.ready)]", new="eq(self.i.valid)]"),
+    Bug(name="broadcast forgets what is on its way", tasks=BROADCASTS[1:], old="Mux(taken & was_taken, three,", new="Mux(0, three,"),
+    Bug(name="broadcast takes one item too many", tasks=BROADCASTS, old="level < self.depth - more", new="level <= self.depth - more"),
     Bug(name="codebook forgets to hold", tasks=("codebook",), old="with m.If(self.i.ready):", new="with m.If(1):"),
-    Bug(name="fetch takes both from one column", tasks=("pointer fetch",), old="(column + 1) >> 1", new="column >> 1"),
+    Bug(name="fetch takes both from one column", tasks=("pointer fetch",), old="self.i.payload.next_pair", new="column >> 1"),
     Bug(name="fetch forgets to hold", tasks=("pointer fetch",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
     Bug(name="index too low for a negative", tasks=("pyramid index (2, 2)",), old="rest >= one", new="rest > one"),
     Bug(name="index forgets to hold", tasks=("pyramid index (2, 2)",), old="moves.eq(~self.o.valid | self.o.ready)", new="moves.eq(1)"),
@@ -55,12 +58,13 @@ BUGS = (
     Bug(name="address with one row too many", tasks=ADDRESSES, old="self.pe >= self.layer", new="self.pe > self.layer"),
     Bug(name="address forgets to hold", tasks=ADDRESSES, old="eq(~self.busy | self.o.ready)", new="eq(1)"),
     Bug(name="reader leaves on hold", tasks=READERS, old="last & ~self.hold)),", new="last)),"),
-    Bug(name="reader reads behind the column", tasks=READERS, old="first & empty.all()", new="0"),
+    Bug(name="reader reads behind the column", tasks=READERS, old="first & empty)", new="0)"),
     Bug(name="reader drops the gap's own row", tasks=READERS, old="0, above + 1)", new="0, above)"),
     Bug(name="pulse steps once too often", tasks=("pulse steps",), old="magnitude - 1", new="magnitude"),
     Bug(name="pulse steps lose an entry", tasks=("pulse steps",), old="self.i.ready.eq(steps_after == 0)", new="self.i.ready.eq(1)"),
     Bug(name="scan goes one column too far", tasks=SCANS, old="held.base + lane < end", new="held.base + lane <= end"),
     Bug(name="scan moves on when stalled", tasks=SCANS[:1], old="moves.eq(self.o.valid & self.o.ready &", new="moves.eq(self.o.valid &"),
+    Bug(name="scan names one pair for both pointers", tasks=SCANS, old="pairs[(place + 1) >> 1]", new="pairs[place >> 1]"),
     Bug(name="scan reads without a slot", tasks=SCANS[1:], old=" & (slots != 0)", new="", depth=18),
     Bug(name="scan leaves a row when stalled", tasks=SCANS, old=" & (~self.o.valid | self.o.ready)),", new="),"),
     Bug(name="drain asks for a row too many", tasks=("drain",), old="row + 1 == self.layer", new="row == self.layer"),

@@ -18,7 +18,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
     is issued; a column without entries costs a cycle.
     """
     p = ArrayParameters(
-        pes=1, kind=kind, columns=1, local_rows=4, weight_rows=2, entries_per_row=2, activation_bits=1, weight_bits=1, code_bits=1,
+        pes=1, kind=kind, columns=1, local_rows=3, weight_rows=2, entries_per_row=2, activation_bits=1, weight_bits=1, code_bits=1,
         index_bits=1, row_width=1,
     )  # fmt: skip
     places = p.weight_rows * p.entries_per_row
@@ -28,7 +28,11 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         given, place, end = unit.i.payload, Signal(p.pointer), Signal(p.pointer)
         held, fresh, value, above = Signal(), Signal(), Signal(p.activation), Signal(p.local_row)
         assume_stable(m, unit.i, "i")
-        m.d.comb += Assume((given.start <= given.end) & (given.end <= places))
+        start, finish = (Mux(given.begins, given.places[number], given.places[1 - number]) for number in (1, 0))
+        m.d.comb += [
+            Assume(given.changes == (start ^ finish)[: len(given.changes)]),
+            Assume((start <= finish) & (finish <= places) & (finish - start <= p.local_rows)),
+        ]
 
         issues, leaves = held & (place != end) & ~unit.hold, Signal()
         m.d.comb += leaves.eq(held & ((place == end) | (issues & (place + 1 == end))))
@@ -40,7 +44,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         with m.If(leaves):
             m.d.sync += held.eq(0)
         with m.If(taken(unit.i)):
-            m.d.sync += [held.eq(1), fresh.eq(1), place.eq(given.start), end.eq(given.end), value.eq(given.value)]
+            m.d.sync += [held.eq(1), fresh.eq(1), place.eq(start), end.eq(finish), value.eq(given.value)]
 
         offered = Cat(issues, entry.code, row, value)
         for _ in range(unit.latency):
@@ -52,7 +56,7 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
             Assert((unit.busy == held) & (unit.leaves == leaves) & (unit.issues == issues)),
             Assert(unit.o.valid == offered[0]),
             Assert(~unit.o.valid | (Value.cast(unit.o.payload) == offered[1:])),
-            Cover(leaves & (end == places) & (row == 3) & unit.i.valid),
+            Cover(leaves & (end == places) & (row == 2) & unit.i.valid),
             Cover(unit.o.valid & unit.o.payload.code[0] & (unit.o.payload.tag.local_row == 1)),
             Cover(held & unit.hold & ~fresh),
         ]

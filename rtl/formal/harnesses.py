@@ -75,7 +75,7 @@ def queue(source: ModuleType, depth: int) -> Harness:
 
 
 class Branches(wiring.Component):
-    """A fork, alone or into queues as in the array; outputs ``o0``, ``o1``, ..."""
+    """A fork, alone or into queues as in the array, or the fork with registers; outputs ``o0``, ``o1``, ..."""
 
     def __init__(self, source: ModuleType, branches: int, depth: int | None) -> None:
         self.source, self.branches, self.depth = source, branches, depth
@@ -89,13 +89,17 @@ class Branches(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Join fork and queues."""
         m = Module()
-        m.submodules.fork = part = self.source.Fork(ITEM, self.branches)
+        far = hasattr(self.source, "Broadcast")
+        m.submodules.fork = part = self.source.Broadcast(ITEM, self.branches, self.depth) if far else self.source.Fork(ITEM, self.branches)
         connect(m, flipped(self.i), part.i)
         for at, output in enumerate(self.outputs):
             end = part.o[at]
             if self.depth is not None:
                 m.submodules[f"queue{at}"] = behind = self.source.Queue(ITEM, self.depth)
-                connect(m, end, behind.i)
+                m.d.comb += [behind.i.valid.eq(end.valid), behind.i.payload.eq(end.payload)]
+                m.d.comb += part.levels[at].eq(behind.level) if far else end.ready.eq(behind.i.ready)
+                if far:
+                    m.d.comb += Assert(~behind.i.valid | behind.i.ready)  # no item is lost
                 end = behind.o
             connect(m, end, flipped(output))
         return m
@@ -103,8 +107,9 @@ class Branches(wiring.Component):
 
 def fork(source: ModuleType, branches: int, depth: int | None) -> Harness:
     """Every branch gives every item, whatever the others do: alone in the cycle in which it is taken, as soon as all are ready; behind
-    queues at once when ready, and with all ready the input waits one cycle at most.
+    queues at once when ready, and with all ready the input waits one cycle at most. With registers each of these a cycle later.
     """
+    later = 1 if hasattr(source, "Broadcast") else 0
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
         assume_stable(m, unit.i, "i")
@@ -116,11 +121,11 @@ def fork(source: ModuleType, branches: int, depth: int | None) -> Harness:
                 expected=lambda _: unit.i.payload,
                 choose=choose,
                 capacity=depth or 0,
-                wait=0,
+                wait=later,
                 through=depth is None,
             ).add(m)
         everyone = Cat(port.ready for port in unit.outputs).all()
-        assert_soon(m, everyone & ~unit.i.ready, 0 if depth is None else 1, "i")
+        assert_soon(m, everyone & ~unit.i.ready, 0 if depth is None else 1 + later * (2 if depth == 1 else 1), "i")
 
     return Harness(Branches(source, branches, depth), rules)
 
@@ -155,7 +160,9 @@ def pointer_fetch(source: ModuleType) -> Harness:
         m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns)]
         assume_stable(m, unit.i, "i")
         column = unit.i.payload.column
-        item = Cat(pointers[column], pointers[column + 1], unit.i.payload.value)
+        m.d.comb += Assume(unit.i.payload.next_pair == (column + 1) >> 1)
+        even, odd = pointers[column + column[0]], pointers[column | 1]
+        item = Cat(even, odd, column[0], (even ^ odd)[: len(unit.o.payload.changes)], unit.i.payload.value)
         Followed(name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: item, choose=choose, capacity=1, wait=0).add(m)
         m.d.comb += Assert(unit.i.ready | ~unit.o.ready)
 

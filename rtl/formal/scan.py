@@ -43,7 +43,8 @@ def nonzero_scan(source: ModuleType, rows: int, width: int, bits: int) -> Harnes
         value = Signal(p.activation)
         m.d.comb += value.eq(values[here])
         item = unit.o.payload
-        offered = any_left & (item.column == (layer.column_base + here)[:3]) & (Value.cast(item.value) == value)
+        column = (layer.column_base + here)[:3]
+        offered = any_left & (item.column == column) & (item.next_pair == (column + 1) >> 1) & (Value.cast(item.value) == value)
         with m.If(taken(unit.o)):
             m.d.sync += place.eq(here + 1)
         with m.If(unit.start):
@@ -73,7 +74,7 @@ def _assume_layers(m: Module, unit: wiring.Component, p: ArrayParameters) -> Sig
         Assume(~(unit.start & unit.active)),
         Assume(~(unit.active | was_active) | (Value.cast(layer) == Value.cast(before))),
         Assume((layer.scan_rows > 0) & (layer.scan_rows <= p.activation_rows)),
-        Assume((layer.columns <= layer.scan_rows * p.row_width) & (base + layer.columns <= p.pointers)),
+        Assume((layer.columns <= layer.scan_rows * p.row_width) & (base + layer.columns < p.pointers) & ~base[0]),
     ]
     return was_active
 

@@ -52,6 +52,10 @@ def _streams() -> list[Task]:
         Task(name="fork of 3", says=order, module=stream, make=partial(fork, branches=3, depth=None), quick=True),
         Task(name="fork into queues of 1", says=order, module=stream, make=partial(fork, branches=2, depth=1)),
         Task(name="fork into queues of 2", says=order, module=stream, make=partial(fork, branches=3, depth=2)),
+        *(
+            Task(name=f"broadcast into queues of {depth}", says=order, module="rtl.broadcast", make=partial(fork, branches=2, depth=depth))
+            for depth in (1, 2, 4)
+        ),
         Task(name="codebook", says="order, stability, weight", module="rtl.codebook", make=harnesses.codebook, quick=True),
     ]
 

@@ -54,8 +54,10 @@ class ColumnAddress(wiring.Component):
         m.d.comb += [
             self.o.valid.eq(self.busy),
             self.i.ready.eq(~self.busy | self.o.ready),
-            self.o.payload.start.eq(start),
-            self.o.payload.end.eq(start + rows),
+            self.o.payload.places[0].eq(start),
+            self.o.payload.places[1].eq(start + rows),
+            self.o.payload.begins.eq(0),
+            self.o.payload.changes.eq(self.o.payload.places[0] ^ self.o.payload.places[1]),
             self.o.payload.value.eq(value),
         ]
         with m.If(self.i.ready):

@@ -19,7 +19,8 @@ class Element(wiring.Component):
     ------
     Item ``n`` is taken in ``B[n]`` and begins to issue in ``I[n] = max(B[n] + 1, I[n-1] + s[n-1])``, where ``s`` is what the column costs,
     at least 1; ``B[n] >= I[n-1]``. The last entry is issued in ``I[n] + s[n]``, an entry issued in ``c`` is in its sum after
-    ``c + pipeline_latency``, and ``idle`` is high from the cycle after that on.
+    ``c + pipeline_latency``, and ``idle`` is high from that cycle on, if nothing follows; it is low from the cycle after an item was
+    offered.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class Element(wiring.Component):
     drain, drain_row, sum
         Of the :class:`~rtl.pe.accumulate.Accumulator`.
     idle : ``Out(1)``
-        Nothing is held or under way.
+        Nothing was offered, held or under way in the cycle before; from a register.
     issue, leave : ``Out(1)``
         A column begins to issue (``I``); a column issues its last entry. To observe.
     holds, entry, filler, weight_read, addition : ``Out(1)``
@@ -87,13 +88,12 @@ class Element(wiring.Component):
     def observe(self, m: Module, reader: EntryReader, *, issue: Value, holds: Value, leave: Value) -> None:
         """Drive ``idle`` and what is there to observe; ``holds``: the issue stage has a column, with entries or without.
 
-        A shift register follows each cycle of the issue stage through the pipeline.
+        A shift register follows each cycle of the issue stage through the pipeline, as far as the barrier's own two registers need.
         """
-        under_way, some_under_way = Signal(self.pipeline_latency), Signal()
-        coming = Cat(holds, under_way)[: self.pipeline_latency]
-        m.d.sync += [under_way.eq(coming), some_under_way.eq(coming.any())]
+        under_way, works = Signal(self.pipeline_latency - 2), Signal()
+        m.d.sync += [under_way.eq(Cat(holds, under_way)), works.eq(Cat(self.i.valid, self.fetch.busy, holds, under_way).any())]
         m.d.comb += [
-            self.idle.eq(~(self.fetch.busy | holds | some_under_way)),
+            self.idle.eq(~works),
             self.issue.eq(issue),
             self.leave.eq(leave),
             self.holds.eq(holds),

@@ -1,6 +1,6 @@
 """Entry reader: walks a column's entries in the weight memory, one a cycle, and turns gaps into local rows."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,21 +19,15 @@ def entry_layout(parameters: ArrayParameters) -> data.StructLayout:
     return data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
 
 
-def _follows(after: Value, before: Value) -> Value:
-    """Return a bit vector that is all ones if ``after == before + 1``, without a carry chain: in an increment a bit changes if and only if
-    the bit below it changes from 1 to 0, which can be checked for all bits side by side.
+def _adds_bit(changes: Value, before: Value) -> Value:
+    """Return whether ``changes`` are those of ``before`` when the lowest of them is added to it, 0 or 1, without a carry chain: above it a
+    bit changes if and only if the bit below changes from 1 to 0, which can be checked for all bits side by side.
     """
-    changes = after ^ before
-    return ~(changes ^ Cat(1, (changes & before)[:-1]))
-
-
-def _grouped(bits: Value, size: int) -> Value:
-    """Return for each ``size`` bits whether they are all ones: the first levels of the tree over all of them."""
-    return Cat(bits[start : start + size].all() for start in range(0, len(bits), size))
+    return ~(changes[1:] ^ (changes & before)[:-1]).any()
 
 
 class EntryReader(wiring.Component):
-    """Issues the entries ``start`` to ``end`` of every column it is given.
+    """Issues the entries of every column it is given, from its beginning to its end.
 
     A weight row holds several entries; it is read once for the entries in it that follow each other. The local row is the running sum of
     ``gap + 1`` from the column's top; a filler entry only moves it (and adds a zero). Entries without a gap fill one row after the other.
@@ -41,8 +35,9 @@ class EntryReader(wiring.Component):
     Timing
     ------
     A column taken in cycle ``I`` issues its ``s`` entries in ``I + 1`` to ``I + s`` and the next one is taken in ``I + s`` at the earliest;
-    a column without entries counts as ``s`` = 1. An entry issued in cycle ``c`` is offered in ``c + latency``: memory, its output
-    register, lane selection. The output cannot be held, but in a cycle with ``hold`` no entry is issued.
+    a column without entries counts as ``s`` = 1. There are no more entries in a column than local rows. An entry issued in cycle ``c`` is
+    offered in ``c + latency``: memory, its output register, lane selection. The output cannot be held, but in a cycle with ``hold`` no
+    entry is issued.
 
     Parameters
     ----------
@@ -94,26 +89,30 @@ class EntryReader(wiring.Component):
         read_valid, row_valid, entry_valid = Signal(), Signal(), Signal()
 
         # Issue: one entry a cycle, unless held.
-        segment, first = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True)
-        following = Signal(p.pointer)
-        # Whether the column has no entry, only one, or this is its last one: computed a cycle ahead as far as the memory behind the new
-        # column leaves time for, because the queue waits for it.
-        given = self.i.payload
-        nothing, single = _grouped(~(given.start ^ given.end), 4), _grouped(_follows(given.end, given.start), 2)
-        empty, alone, last = (Signal(width, reset_less=True) for width in (len(nothing), len(single), 1))
+        segment, first, last = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        start, end = (Mux(segment.begins, segment.places[number], segment.places[1 - number]) for number in (1, 0))
+        place, following, upcoming = Signal(p.pointer), Signal(p.pointer), Signal(p.pointer, reset_less=True)
+        # Whether the column has no entry, only one, or this is its last one: the queue waits for that. Of a column under way it is known a
+        # cycle ahead. Of a new one, whose pointers leave their memory late in a cycle, only the bits that differ are; the low ones tell,
+        # because an entry takes a local row at least.
+        few, empty, short = len(segment.changes), Signal(), Signal()
+        after = (end ^ following)[:few]
         m.d.comb += [
-            following.eq(segment.start + 1),
+            empty.eq(~segment.changes.any()),
+            short.eq(_adds_bit(segment.changes, start[:few])),
+            place.eq(Mux(first, start, upcoming)),
+            following.eq(place + 1),
             issue.first.eq(first),
-            issue.lane.eq(segment.start),
+            issue.lane.eq(place),
             issue.activation.eq(segment.value),
-            self.issues.eq(self.busy & ~(first & empty.all()) & ~self.hold),
-            self.leaves.eq(self.busy & Mux(first, empty.all() | (alone.all() & ~self.hold), last & ~self.hold)),
+            self.issues.eq(self.busy & ~(first & empty) & ~self.hold),
+            self.leaves.eq(self.busy & Mux(first, short & ~(segment.changes[0] & self.hold), last & ~self.hold)),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [segment.start.eq(following), first.eq(0), last.eq(_follows(segment.end, following).all())]
+            m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(after[0] & _adds_bit(after, following[:few]))]
         with m.If(self.i.ready):
-            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(given), first.eq(1), empty.eq(nothing), alone.eq(single)]
+            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
@@ -121,11 +120,11 @@ class EntryReader(wiring.Component):
         write, port = weights.write_port(), weights.read_port()
         connect_memory(m, self.load, write, Unit.WEIGHTS, self.pe)
         # One address for both: a memory with a single port holds the weights.
-        address = Mux(write.en, self.load.word.address, segment.start >> p.lane_bits)
+        address = Mux(write.en, self.load.word.address, place >> p.lane_bits)
         m.d.comb += [
             write.addr.eq(address),
             port.addr.eq(address),
-            self.reads.eq(self.issues & (first | (issue.lane == 0))),
+            self.reads.eq(self.busy & ~self.hold & Mux(first, ~empty, upcoming[: p.lane_bits] == 0)),
             port.en.eq(self.reads & ~write.en),
         ]
         row, entry = Signal(rows, reset_less=True), Signal(p.entry, reset_less=True)

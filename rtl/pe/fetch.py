@@ -10,11 +10,14 @@ from rtl.parameters import ArrayParameters
 
 
 def segment_layout(parameters: ArrayParameters) -> data.StructLayout:
-    """Return the layout of a column's entries: ``start`` and ``end`` in the weight memory, and the activation ``value``;
+    """Return the layout of a column's entries: two ``places`` in the weight memory, with which of them it ``begins`` (the other one is
+    its end), which of their low bits differ (``changes``: as many as the number of entries may have), and the activation ``value``;
     with pulses also the ``cycles`` of all entries, at least 1.
     """
-    cycles = {name: field.shape for name, field in parameters.column_pointer if name == "cycles"}
-    return data.StructLayout({"start": parameters.pointer, "end": parameters.pointer, "value": parameters.activation} | cycles)
+    p = parameters
+    cycles = {name: field.shape for name, field in p.column_pointer if name == "cycles"}
+    places = {"places": data.ArrayLayout(p.pointer, 2), "begins": 1, "changes": min(p.pointer.width, p.local_rows.bit_length())}
+    return data.StructLayout(places | {"value": p.activation} | cycles)
 
 
 class PointerFetch(wiring.Component):
@@ -23,7 +26,8 @@ class PointerFetch(wiring.Component):
     Timing
     ------
     One slot, ``latency`` 1: an item taken in cycle ``B`` is offered from ``B + 1``, and the next one is taken in the cycle in which it is
-    handed over. The pointers stay on the memory's output until then.
+    handed over. The pointers stay on the memory's output until then; they come late in a cycle, so the choice between them is left to the
+    next one.
 
     Parameters
     ----------
@@ -63,19 +67,21 @@ class PointerFetch(wiring.Component):
         column = self.i.payload.column
         take, is_odd, value = Signal(), Signal(reset_less=True), Signal(p.activation, reset_less=True)
         ports = []
-        for name, start, address in (("even", 0, (column + 1) >> 1), ("odd", width, column >> 1)):
+        for name, start, address in (("even", 0, self.i.payload.next_pair), ("odd", width, column >> 1)):
             m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.pointer_pairs, init=[])
             write, read = bank.write_port(), bank.read_port()
             connect_memory(m, self.load, write, Unit.POINTERS, self.pe)
-            m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(take)]
+            m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(self.i.ready)]
             ports.append(read.data)
         even, odd = ports
         m.d.comb += [
             self.o.valid.eq(self.busy),
             self.i.ready.eq(~self.busy | self.o.ready),
             take.eq(self.i.valid & self.i.ready),
-            self.o.payload.start.eq(Mux(is_odd, odd.place, even.place)),
-            self.o.payload.end.eq(Mux(is_odd, even.place, odd.place)),
+            self.o.payload.places[0].eq(even.place),
+            self.o.payload.places[1].eq(odd.place),
+            self.o.payload.begins.eq(is_odd),
+            self.o.payload.changes.eq(even.place ^ odd.place),
             self.o.payload.value.eq(value),
         ]
         if p.kind is PEKind.PVQ:

@@ -170,7 +170,7 @@ def test_list_names_what_can_be_named(qsim: Command) -> None:
         (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes=1,2", "-t", "han"), "technology"),
         (("simulate", "{file}", "-t", "han"), "technology"),
         (("simulate", "{file}", "--data", "nowhere"), "nowhere"),
-        (("compress", "lenet"), "did you mean 'lenet-300-100'?"),
+        (("compress", "lenet-300"), "did you mean 'lenet-300-100'?"),
         (("compress", "--recipe", "smalest"), "did you mean 'smallest'?"),
         (("compress", "--weights", "{file}"), "safetensors"),
         (("report", "{file}"), "not a qsim result file"),

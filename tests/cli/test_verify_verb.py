@@ -53,6 +53,8 @@ def test_a_digit_s_layer_in_rtl_and_simulator(qsim: Command, workplace: Path, ma
         (("--layers", "ip3", "--images", "10000", "--wave", "x.vcd"), "--images must be 0 to 9999, not '10000'"),
         (("--whole", "--layers", "ip3"), "--layers must be absent with --whole, not 'ip3'"),
         (("--whole", "--wave", "x.vcd"), "--wave must be absent with --whole, not 'x.vcd'"),
+        (("--streamed",), "--streamed must be absent without --whole, not 'given'"),
+        (("--whole", "--streamed"), "options.by_column must be set to stream weights (qsim compress --by-column), not False"),
         (("--layers", "ip4"), "layers must be layers of the network, not 'ip4'; legal values: ip1, ip2, ip3"),
     ],
 )

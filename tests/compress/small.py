@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from qsim.compress.task import FloatState
-from qsim.compress.train import train_reference
+from qsim.compress.train import Descent, train_reference
 from qsim.model.graph import Activation
 from workloads import WORKLOADS
 from workloads.mnist import Mnist, Split, load_mnist
@@ -34,7 +34,7 @@ def data() -> Mnist:
 @cache
 def state() -> FloatState:
     """The trained float network."""
-    return train_reference(TASK, data(), seed=0, epochs=12).state
+    return train_reference(TASK, data(), Descent(epochs=12), seed=0).state
 
 
 def _shrunk(split: Split, count: int) -> Split:

@@ -117,6 +117,21 @@ def test_training_is_torchs_sgd() -> None:
     assert not torch.allclose(parameters, initial_parameters(LAYOUT, torch.Generator().manual_seed(1)), atol=0.05)
 
 
+def test_a_long_gradient_is_cut_as_torch_cuts_it() -> None:
+    """Is one step with ``max_norm`` that of torch's clip_grad_norm_ and SGD, for gradients longer and shorter than it?"""
+    samples, start = small_samples(), initial_parameters(LAYOUT, torch.Generator().manual_seed(1))
+    for max_norm in (1e-3, 1e3):
+        parameters, theirs = start.clone(), start.clone().requires_grad_()
+        how = Descent(epochs=1, batch=40, learning_rate=0.5, momentum=0.0, weight_decay=0.0, max_norm=max_norm)
+        descend(LAYOUT, parameters, samples, how, torch.Generator().manual_seed(5))
+        loss(theirs, samples, torch.arange(40)).backward()
+        torch.nn.utils.clip_grad_norm_([theirs], max_norm)
+        torch.optim.SGD([theirs], lr=0.5).step()
+        moved = (theirs.detach() - start).norm()
+        assert float((parameters - theirs.detach()).norm()) < 0.02 * float(moved)  # bfloat16 factors may differ
+        assert max_norm > 1 or float(moved) == pytest.approx(0.5e-3, rel=1e-3)
+
+
 def test_training_learns_and_repeats_bit_for_bit() -> None:
     samples = small_samples(count=60)
     results = []
@@ -178,7 +193,8 @@ def test_training_arithmetic_restores_torchs_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", -1), ("batch", 0), ("learning_rate", 0.0), ("momentum", 1.0), ("weight_decay", -1e-3), ("shift", 5)]
+    ("field", "value"),
+    [("epochs", -1), ("batch", 0), ("learning_rate", 0.0), ("momentum", 1.0), ("weight_decay", -1e-3), ("shift", 5), ("max_norm", -1.0)],
 )
 def test_impossible_training_is_refused(field: str, value: float) -> None:
     with pytest.raises(RecipeError, match=f"{field} must be"):

@@ -18,7 +18,7 @@ from qsim.compress.quality import float_errors, integer_errors
 from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.recipe import parse_recipe
 from qsim.compress.reference import TorchReference
-from qsim.compress.train import initial_parameters, train_reference
+from qsim.compress.train import Descent, initial_parameters, train_reference
 from qsim.errors import DataError, RecipeError
 from qsim.formats.layer import Dense, Pyramid, ScalarCoded
 from qsim.model.compressed import CompressedModel
@@ -27,6 +27,7 @@ from tests.compress.test_network import LAYOUT, small_samples
 from workloads import WORKLOADS
 from workloads.mnist import Mnist, load_mnist
 from workloads.weights import load_weights
+from workloads.workload import Workload
 
 LENET = WORKLOADS["lenet-300-100"]
 TABLES = {
@@ -159,15 +160,18 @@ def test_ordering_units_keeps_the_function_and_sorts() -> None:
 
 def test_reference_training_learns_from_its_seed() -> None:
     few = replace(data(), train=data().train.part(0, 3_000))
-    trained = train_reference(LENET, few, seed=3, epochs=2)
+    trained = train_reference(LENET, few, Descent(epochs=2), seed=3)
     assert trained.validation_errors / trained.validation_count < 0.2
     assert float_errors(LENET, trained.state, data().validation).wrong == trained.validation_errors
-    assert all(np.array_equal(values, train_reference(LENET, few, seed=3, epochs=2).state[name]) for name, values in trained.state.items())
+    assert all(
+        np.array_equal(values, train_reference(LENET, few, Descent(epochs=2), seed=3).state[name]) for name, values in trained.state.items()
+    )
 
 
-def test_shipped_checkpoint_meets_the_published_error() -> None:
-    errors = float_errors(LENET, load_weights(LENET), load_mnist().test)
-    assert errors.percent <= LENET.published.reference_error_percent
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+def test_shipped_checkpoint_meets_the_published_error(workload: Workload) -> None:
+    errors = float_errors(workload, load_weights(workload), load_mnist().test)
+    assert errors.percent <= workload.published.reference_error_percent
 
 
 def test_samples_are_normalised() -> None:

@@ -1,5 +1,7 @@
 """Do the pruning schedules follow their formulas, and does the network end at exactly the density asked for?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,9 +20,10 @@ def start(seed: int = 1) -> torch.Tensor:
 
 def test_cubic_schedule() -> None:
     how = GradualPruning(density=0.1, ramp=0.5)
-    assert how.density_at(0.0) == 1.0
-    assert how.density_at(0.25) == pytest.approx(0.1 + 0.9 * 0.125)
-    assert how.density_at(0.5) == how.density_at(1.0) == 0.1
+    assert how.density_at(0.0, 1.0, 0.1) == 1.0
+    assert how.density_at(0.25, 1.0, 0.1) == pytest.approx(0.1 + 0.9 * 0.125)
+    assert how.density_at(0.5, 1.0, 0.1) == how.density_at(1.0, 1.0, 0.1) == 0.1
+    assert how.density_at(0.25, 0.1, 0.02) == pytest.approx(0.02 + 0.08 * 0.125)
 
 
 def test_geometric_schedule() -> None:
@@ -53,6 +56,26 @@ def test_gradual_pruning_ends_at_the_exact_count() -> None:
     assert pruned.masks is not None
     assert sum(int(mask.sum()) for mask in pruned.masks) == kept_count(LAYOUT.weight_count, 0.2)
     assert all(np.array_equal(w.numpy() != 0, m) for w, m in zip(LAYOUT.weights(pruned.parameters), pruned.masks, strict=True))
+
+
+def test_a_second_training_goes_on_from_the_pruned_network() -> None:
+    """Is the first of two trainings the same as without a second, and does the second end at its own exact count?"""
+    once = GradualPruning(density=0.4, epochs=3, interval=2, batch=10)
+    calls: list[tuple[str, int, int]] = []
+    first, generator = start(), torch.Generator().manual_seed(0)
+    pruned = prune(once, LAYOUT, first, small_samples(), generator)
+    rest = GradualPruning(density=0.4, epochs=0, interval=2, batch=10, second_density=0.2, second_epochs=2)
+    expected = prune(rest, LAYOUT, pruned.parameters, small_samples(), generator)
+    both = replace(once, second_density=0.2, second_epochs=2)
+    found = prune(both, LAYOUT, start(), small_samples(), torch.Generator().manual_seed(0), lambda *call: calls.append(call))
+    assert torch.equal(found.parameters, expected.parameters)
+    assert found.masks is not None
+    assert sum(int(mask.sum()) for mask in found.masks) == kept_count(LAYOUT.weight_count, 0.2)
+    assert calls == [("prune", done, 5) for done in range(1, 6)]
+    with pytest.raises(RecipeError, match=r"prune\.second_density must be above 0, at most 0\.4"):
+        replace(once, second_density=0.5, second_epochs=1)
+    with pytest.raises(RecipeError, match=r"prune\.second_epochs must be at least 0"):
+        replace(once, second_epochs=-1)
 
 
 def test_a_dropped_weight_can_grow_back_until_the_mask_settles() -> None:

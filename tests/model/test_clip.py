@@ -8,7 +8,8 @@ from qsim.errors import FieldError, FileFormatError
 from qsim.formats.fixed import FixedFormat
 from qsim.formats.layer import Dense
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.graph import Activation, FullyConnected, Graph, describe_graph
+from qsim.model.graph import Activation, FullyConnected, Graph
+from qsim.model.graph_file import describe_graph
 from qsim.sim.semantics import infer
 from tests.model.test_compressed import rebuild, take_apart
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job
 from qsim.formats.fixed import IntArray
 from qsim.model.compressed import CompressedModel
 from qsim.sim import event, fast
 from qsim.sim.lower import LoweredLayer, lower
 from qsim.sim.semantics import Activations, infer
-from qsim.verify import PLACES, array_job, torch_outputs
+from qsim.verify import PLACES, torch_outputs
 from qsim.verify_network import counters_of_rtl, counters_of_simulator
 from tests.rtl.draws import MachineDraw, NetworkDraw, inputs_of, model_of
 from tests.rtl.observed import InputRecord, LayerRecord, run_observed

@@ -96,12 +96,14 @@ async def element(dut: HierarchyObject, kind: str, idle: bool, density: float, r
         activations = np.where(data.random(ITEMS) < 0.5, data.integers(-5, 5, ITEMS), data.choice(EXTREMES[:2], ITEMS))
         bits = layout("item")["column"][1]
         items = [int(column) | (int(value) & 0xFFFF) << bits for column, value in zip(columns, activations, strict=True)]
+        if kind in ("sparse", "pvq"):  # whose columns have pointers: which pair the next one's is in
+            items = [item | int(column + 1 >> 1) << bits + 16 for item, column in zip(items, columns, strict=True)]
         watching = cocotb.start_soon(watch(dut, kind, len(items)))
         offered, taken = await Port(dut, f"{kind}__i").send(items, driver)
         issue, leave, idle_from = await watching
 
         assert (taken, issue, leave) == pe_cycles(offered, [cycles[column] for column in columns])
-        assert idle_from == leave[-1] + PIPELINE[kind] + 1
+        assert idle_from == leave[-1] + PIPELINE[kind]
         sums = np.zeros(ROWS, dtype=np.int64)
         for column, value in zip(columns, activations, strict=True):
             term = weights[:, column] * value  # adding in steps of the same sign saturates as adding at once

@@ -66,7 +66,7 @@ async def every_network(dut: HierarchyObject) -> None:
     for number in range(int(vectors["networks"])):
         await load(dut, vectors[f"words_{number}"])
         for at, rows in enumerate(vectors[f"inputs_{number}"]):
-            beats = [int.frombytes_of(row.tobytes(), "little") for row in rows]
+            beats = [int.from_bytes(row.tobytes(), "little") for row in rows]
             for name, values in (await run(dut, beats, int(vectors[f"limit_{number}"]))).items():
                 found[f"{name}_{number}_{at}"] = values
     np.savez(Path(os.environ["QSIM_RESULTS"]), **found)

@@ -48,6 +48,7 @@ class MachineDraw:
     entries: int
     spare: int
     skip_zeros: bool
+    latency: int = 1
 
     @property
     def machine(self) -> Architecture:
@@ -55,7 +56,7 @@ class MachineDraw:
         array = Array(
             kind=PEKind(self.kind),
             pes=self.pes,
-            queue=Queue(depth=self.depth),
+            queue=Queue(depth=self.depth, forward_latency=self.latency, return_latency=self.latency),
             code_bits=self.code_bits,
             index_bits=self.index_bits,
             weight_bits=self.weight_bits,
@@ -142,6 +143,7 @@ def machines(kind: str, most_pes: int) -> st.SearchStrategy[MachineDraw]:
         entries=st.integers(0, 4),
         spare=st.integers(0, 7),
         skip_zeros=st.sampled_from([True, True, True, False]),
+        latency=st.integers(1, 2),
     )
 
 
@@ -320,10 +322,10 @@ QUICK_MACHINES = (
     MachineDraw("dense", 4, 13, 6, 3, 2, 20, 2, 11, 21, 3, 5, True),
     MachineDraw("codebook", 3, 16, 1, 3, 2, 5, 18, 9, 37, 3, 7, True),
     MachineDraw("codebook", 1, 10, 1, 2, 5, 9, 9, 33, 30, 0, 1, True),
-    MachineDraw("codebook", 8, 13, 1, 5, 5, 5, 17, 17, 17, 3, 5, True),
+    MachineDraw("codebook", 8, 13, 1, 5, 5, 5, 17, 17, 17, 3, 5, True, latency=2),
     MachineDraw("sparse", 3, 2, 1, 2, 6, 3, 9, 23, 15, 1, 2, True),
     MachineDraw("sparse", 3, 13, 2, 2, 6, 6, 10, 8, 34, 4, 3, True),
-    MachineDraw("sparse", 4, 4, 4, 4, 6, 7, 11, 25, 26, 4, 7, True),
+    MachineDraw("sparse", 4, 4, 4, 4, 6, 7, 11, 25, 26, 4, 7, True, latency=2),
     MachineDraw("pvq", 1, 2, 2, 2, 5, 3, 7, 18, 26, 1, 1, True),
     MachineDraw("pvq", 1, 10, 8, 4, 5, 11, 9, 9, 28, 2, 2, True),
     MachineDraw("pvq", 6, 1, 2, 1, 4, 13, 7, 15, 26, 1, 0, False),

@@ -15,7 +15,9 @@ MACHINES: dict[str, Architecture] = {
     "1 PE": PRESETS["sparse-rtl-1"],
     "2 PEs, queue of 1": variant("sparse-rtl-2", array__queue__depth=1, weights__width_bits=64),
     "4 PEs": PRESETS["sparse-rtl-4"],
-    "8 PEs": variant("sparse-rtl-8", weights__width_bits=64, scan__row_width=8),
+    "8 PEs": variant(
+        "sparse-rtl-8", weights__width_bits=64, scan__row_width=8, array__queue__forward_latency=2, array__queue__return_latency=2
+    ),
     "3 narrow PEs": variant(
         "sparse-rtl-2",
         array__pes=3,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from qsim.array_job import array_job
 from qsim.formats.coding import encode_form
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import QuantisedLayer
 from qsim.sim import event, fast
 from qsim.sim.lower import lower
 from qsim.sim.semantics import run_layer
-from qsim.verify import array_job
 from qsim.verify_network import counters_of_rtl, counters_of_simulator
 from rtl.counters import COUNTER_BITS, counters_layout
 from rtl.image import ImagePacker

@@ -12,9 +12,9 @@ from amaranth.sim import Simulator
 
 from qsim.arch.architecture import Architecture, PEKind
 from qsim.arch.presets import MACHINES as PRESETS
+from qsim.array_job import array_job
 from qsim.model.compressed import QuantisedLayer
 from qsim.sim.semantics import run_layer
-from qsim.verify import array_job
 from rtl.counters import COUNTER_BITS, counters_layout
 from rtl.image import ImagePacker
 from rtl.load import load_layout

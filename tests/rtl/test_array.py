@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from qsim.arch.architecture import PEKind
+from qsim.array_job import array_job
 from qsim.sim import event, fast
 from qsim.sim.lower import lower
 from qsim.sim.semantics import run_layer
-from qsim.verify import PLACES, array_job
+from qsim.verify import PLACES
 from rtl.verify import ArrayRun, run_array
 from tests.rtl.cases import Case, cases_for
 from tests.rtl.machines import MACHINES

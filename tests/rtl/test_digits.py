@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from qsim.arch.presets import MACHINES
+from qsim.array_job import array_job
 from qsim.errors import UnsupportedProgram
 from qsim.sim.semantics import infer
-from qsim.verify import array_job
 from qsim.verify_network import COMPARED, COUNTS, verify_network
 from rtl.network import run_network
 from tests.cli.conftest import Command

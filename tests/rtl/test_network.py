@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qsim.array_job import array_job
 from qsim.model.compressed import CompressedModel
-from qsim.verify import array_job, verify
+from qsim.verify import verify
 from rtl.verify import run_array
 from tests.rtl.lenet import compressed
 from tests.rtl.machines import MACHINES

@@ -80,8 +80,8 @@ def test_a_job_for_another_pe_is_refused(name: str, fields: dict[str, object], m
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("array.queue.forward_latency", 2, "array.queue.forward_latency must be 1 in RTL, not 2"),
-        ("array.queue.return_latency", 0, "array.queue.return_latency must be 1 in RTL, not 0"),
+        ("array.queue.forward_latency", 3, "array.queue.forward_latency must be 1 or 2 in RTL, not 3"),
+        ("array.queue.return_latency", 2, "array.queue.return_latency must be 1, as forward_latency, in RTL, not 2"),
         ("array.min_column_cycles", 2, "array.min_column_cycles must be 1 in RTL, not 2"),
     ],
 )

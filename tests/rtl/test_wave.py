@@ -9,12 +9,13 @@ import pytest
 
 from qsim.arch import presets
 from qsim.arch.architecture import Architecture
+from qsim.array_job import array_job
 from qsim.errors import QsimError
 from qsim.model.compressed import QuantisedLayer
 from qsim.sim import event
 from qsim.sim.lower import lower
 from qsim.sim.semantics import run_layer
-from qsim.verify import PLACES, array_job
+from qsim.verify import PLACES
 from qsim.wave import simulated_rows, wave_files
 from rtl.parameters import ArrayParameters
 from rtl.rows import Row, rows_of

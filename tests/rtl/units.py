@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from qsim.arch.architecture import PEKind
 from qsim.formats.fixed import FixedFormat
 from rtl.activations import ActivationMemory
+from rtl.broadcast import Broadcast
 from rtl.codebook import CodebookLookup
 from rtl.drain import DrainLane
 from rtl.load import LoadSignature
@@ -26,18 +27,20 @@ BRANCHES = 3
 
 
 class ForkedQueues(wiring.Component):
-    """A fork into queues of depth 2, as in the array."""
+    """A fork into queues of a depth, with registers between them or without, as in the array."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int, *, far: bool) -> None:
+        self.depth, self.far = depth, far
         super().__init__({"i": In(stream.Signature(16))} | {f"o{number}": Out(stream.Signature(16)) for number in range(BRANCHES)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.fork = fork = Fork(16, BRANCHES)
+        m.submodules.fork = fork = Broadcast(16, BRANCHES, self.depth) if self.far else Fork(16, BRANCHES)
         connect(m, flipped(self.i), fork.i)
         for number, branch in enumerate(fork.o):
-            m.submodules[f"queue{number}"] = queue = Queue(16, 2)
-            connect(m, branch, queue.i)
+            m.submodules[f"queue{number}"] = queue = Queue(16, self.depth)
+            m.d.comb += [queue.i.valid.eq(branch.valid), queue.i.payload.eq(branch.payload)]
+            m.d.comb += fork.levels[number].eq(queue.level) if self.far else branch.ready.eq(queue.i.ready)
             connect(m, queue.o, flipped(getattr(self, f"o{number}")))
         return m
 
@@ -67,7 +70,8 @@ class Units(wiring.Component):
     def __init__(self) -> None:
         self.units: dict[str, wiring.Component] = {f"queue{depth}": Queue(16, depth) for depth in DEPTHS}
         self.units |= {
-            "fork": ForkedQueues(),
+            "fork": ForkedQueues(2, far=False),
+            **{f"far_fork{depth}": ForkedQueues(depth, far=True) for depth in DEPTHS},
             "lookup": CodebookLookup(4, 16, tag=8),
             "scan": ScannedMemory(),
             "lane": DrainLane(PARAMETERS, OUTPUT, PE),

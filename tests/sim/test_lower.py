@@ -17,7 +17,8 @@ from qsim.formats.layer import ScalarCoded
 from qsim.model.compressed import QuantisedLayer
 from qsim.model.graph import Activation
 from qsim.results import LayerResult
-from qsim.sim.lower import lower, lower_model, scan_rows
+from qsim.sim.lower import lower, scan_rows
+from qsim.sim.lower_model import lower_model
 from qsim.sim.model import simulate_layer
 from qsim.sim.pe import PE_VARIANTS
 from tests.model.models import random_form, random_layer, random_model

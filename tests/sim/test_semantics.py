@@ -113,7 +113,7 @@ def test_network_is_the_composition_of_its_layers():
 
 def test_ties_go_to_the_lowest_index():
     logits = np.array([[1, 3, 3], [2, 2, 2]])
-    assert Activations(inputs=(), logits=logits).classes.tolist() == [1, 0]
+    assert Activations(nodes=(), inputs=(), logits=logits).classes.tolist() == [1, 0]
 
 
 def test_chunks_change_nothing(monkeypatch):

@@ -25,6 +25,16 @@ def test_lenet_300_100_is_as_published() -> None:
     assert round(LENET.published.ratio) == 40
 
 
+def test_lenet_5_is_as_published() -> None:
+    """Are layers and sizes those of Caffe's LeNet and of Deep Compression, Tables 1 and 3: 0.5K, 25K, 400K, 5K; 1720 KB, 39x?"""
+    lenet = WORKLOADS["lenet-5"]
+    assert lenet.parameters == 431_080
+    assert round(lenet.float_bytes / 1000) in range(1715, 1726)
+    assert [layer.rows * layer.columns for layer in lenet.layers] == [500, 25_000, 400_000, 5_000]
+    assert [layer.inputs for layer in lenet.layers] == [784, 12 * 12 * 20, 4 * 4 * 50, 500]
+    assert round(lenet.published.ratio) == 39
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_shipped_checkpoint_loads_with_the_right_shapes(name: str) -> None:
     workload = WORKLOADS[name]

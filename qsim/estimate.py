@@ -1,0 +1,201 @@
+"""A whole float network on a machine without retraining: prune, quantise, infer, simulate every matrix layer, price.
+
+Activation zeros come from inference of the pruned and quantised network on the given inputs, or from a stated density where there are none.
+What is not simulated (holes of the import, products of two activations) is said in the result's ``weight_source``, which every report
+shows.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from qsim import __version__
+from qsim.arch.architecture import Architecture, PEKind
+from qsim.compress.post_training import Coding, PostTraining, real_weights
+from qsim.energy.account import account, memories_of
+from qsim.energy.technology import Technology
+from qsim.errors import DataError, UnsupportedProgram
+from qsim.model.matrix_layers import MatrixLayer, matrix_layers
+from qsim.model.network import Array, Network
+from qsim.model.reference import run
+from qsim.progress import Progress, silent
+from qsim.results import LayerResult, RunResult, Source
+from qsim.run import peak_of
+from qsim.sim.lower_model import Lowered
+from qsim.sim.lower_network import connect, follows, image_bytes, lower_matrix
+from qsim.sim.model import Engine, simulate_layer
+from qsim.sim.network_layers import MachineLayer, machine_activations, machine_layer, machine_weights, put_weights
+
+Tensors = Mapping[str, Array]
+CODINGS = {PEKind.DENSE: Coding.FIXED, PEKind.CODEBOOK: Coding.CODEBOOK, PEKind.SPARSE: Coding.CODEBOOK, PEKind.PVQ: Coding.PULSES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the weights are prepared: ``densities`` by layer name, ``density`` for all others; ``bits`` a code, None: as the machine has."""
+
+    density: float = 1.0
+    densities: Mapping[str, float]
+    bits: int | None = None
+
+    def of(self, layer: str) -> float:
+        """Return the density of a layer."""
+        return self.densities.get(layer, self.density)
+
+    def coding(self, machine: Architecture) -> PostTraining:
+        """Return the quantiser for the PEs of ``machine``."""
+        coding = CODINGS[machine.array.kind]
+        own = machine.array.weight_bits if coding is Coding.FIXED else machine.array.code_bits
+        return PostTraining(coding=coding, bits=min(own, 16) if self.bits is None else self.bits)
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        bits = "codes as wide as the machine's" if self.bits is None else f"{self.bits}-bit codes"
+        kept = f"densities by layer, {self.density:g} elsewhere" if self.densities else f"density {self.density:g}"
+        return f"post-training, {kept}, {bits}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """A network on a machine: ``network`` has the weights that are simulated, ``layers`` and ``lowered`` are its matrix layers in order.
+
+    ``left_out``: what is not simulated, each with the reason.
+    """
+
+    network: Network
+    machine: Architecture
+    plan: Plan
+    layers: tuple[MachineLayer, ...]
+    lowered: tuple[Lowered, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What all weights take in the memories of the PEs."""
+        return sum(image_bytes(layer, self.machine) for layer in self.lowered)
+
+
+def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progress = silent) -> Prepared:
+    """Prune, quantise and lower every matrix layer.
+
+    Raises :class:`UnsupportedProgram` if no layer can be run or one does not fit the machine.
+    """
+    found, left_out = _machine_layers(network)
+    unknown = sorted(set(plan.densities) - {layer.name for layer in found})
+    if unknown:
+        raise DataError(path="densities", rule="layers of the network", value=unknown[0], legal=[layer.name for layer in found])
+    if not found:
+        raise UnsupportedProgram(path=network.name, rule="a network with a matrix layer", value=left_out or "none")
+    constants, lowered = dict(network.constants), []
+    coding = plan.coding(machine)
+    for number, layer in enumerate(found, 1):
+        form = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
+        lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
+        assert layer.layer.weight is not None
+        constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, real_weights(form))
+        del form
+        progress("prune, quantise, prepare", number, len(found))
+    return Prepared(
+        network=replace(network, constants=constants, passes=(*network.passes, plan.text)),
+        machine=machine,
+        plan=plan,
+        layers=found,
+        lowered=connect(network, found, lowered, machine),
+        left_out=left_out,
+    )
+
+
+def _machine_layers(network: Network) -> tuple[tuple[MachineLayer, ...], tuple[str, ...]]:
+    found, left_out = [], [f"hole {hole}" for hole in network.holes]
+    for layer in matrix_layers(network):
+        try:
+            found.append(machine_layer(layer))
+        except UnsupportedProgram as error:
+            left_out.append(f"{layer.name}, {layer.macs:,} MACs ({error})")
+    return tuple(found), tuple(left_out)
+
+
+def infer_zeros(prepared: Prepared, inputs: Tensors, progress: Progress = silent) -> list[npt.NDArray[np.bool_]]:
+    """Return which activations each layer reads are not zero, from inference of the prepared network on ``inputs``."""
+    names = {layer.layer.input for layer in prepared.layers}
+    values = run(prepared.network, inputs, keep=names, only=(), progress=progress)
+    return [machine_activations(layer, values[layer.layer.input] != 0) for layer in prepared.layers]
+
+
+def draw_zeros(prepared: Prepared, density: float, seed: int) -> list[npt.NDArray[np.bool_]]:
+    """Return activations that are not zero with probability ``density``, independently; the network's own inputs are all non-zero."""
+    if not 0 <= density <= 1:
+        raise DataError(path="activation density", rule="0 to 1", value=density)
+    random = np.random.default_rng(seed)
+    found = []
+    for layer in prepared.layers:
+        whole = layer.layer.input in prepared.network.inputs
+        found.append(np.full(layer.geometry.inputs, True) if whole else random.random(layer.geometry.inputs, dtype=np.float32) < density)
+    return found
+
+
+def simulate(
+    prepared: Prepared, activations: Sequence[npt.NDArray[np.bool_]], engine: str = Engine.FAST, progress: Progress = silent
+) -> list[LayerResult]:
+    """Return the result of every layer for activations as :func:`infer_zeros` gives them."""
+    results = []
+    for number, (layer, values) in enumerate(zip(prepared.lowered, activations, strict=True), 1):
+        results.append(simulate_layer(layer, values.astype(np.int64), engine))
+        progress("simulate", number, len(prepared.lowered))
+    return results
+
+
+def estimate(
+    prepared: Prepared,
+    technology: Technology,
+    images: Sequence[Callable[[], list[npt.NDArray[np.bool_]]]],
+    activations: str,
+    *,
+    seed: int = 0,
+    engine: str = Engine.FAST,
+    progress: Progress = silent,
+) -> RunResult:
+    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from."""
+    network, machine = prepared.network, prepared.machine
+    found = [simulate(prepared, image(), engine, progress) for image in images]
+    layers = tuple(zip(*found, strict=True))
+    recipe, shape = prepared.plan.text, repr((network.name, [layer.layer for layer in prepared.layers]))
+    return RunResult(
+        workload=Source(name=network.name, hash=_hash(shape)),
+        model=Source(name=f"{network.name} (estimate)", hash=_hash(shape + recipe + network.source)),
+        recipe=Source(name=recipe, hash=_hash(recipe + repr(sorted(prepared.plan.densities.items())))),
+        architecture=Source(name=machine.name, hash=machine.hash),
+        technology=Source(name=technology.name, hash=technology.hash),
+        engine=engine,
+        version=__version__,
+        seed=seed,
+        clock_hz=machine.clock_hz,
+        inputs=tuple(range(len(images))),
+        file_bytes=max(1, prepared.bytes),
+        float_bytes=4 * network.parameters,
+        layers=layers,
+        energy=account(layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
+        peak=peak_of(machine),
+        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared)]),
+    )
+
+
+def _labels(prepared: Prepared) -> list[str]:
+    text = ["not retrained, accuracy not measured", "size: memories of the PEs, not a file"]
+    macs = sum(layer.layer.macs for layer in prepared.layers)
+    if prepared.left_out:
+        text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))
+    return text
+
+
+def matrices(prepared: Prepared) -> list[MatrixLayer]:
+    """Return the matrix layers that are simulated."""
+    return [layer.layer for layer in prepared.layers]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
