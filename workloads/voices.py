@@ -53,7 +53,8 @@ def _triangles(bins: int, window: int) -> Array:
     rise = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
     fall = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
     area: Array = 2 / (edges[2:] - edges[:-2])
-    return np.maximum(0, np.minimum(rise, fall)) * area[:, None]
+    triangles: Array = np.maximum(0, np.minimum(rise, fall)) * area[:, None]
+    return triangles
 
 
 def _mel(hertz: float) -> float:
