@@ -97,8 +97,12 @@ def _within(magnitudes: Weights, upper: int) -> Weights:
 
 def _fixed(weights: Weights, mask: BoolArray, bits: int) -> tuple[Dense, Weights]:
     weight_format = FixedFormat(max(2, bits), best_fraction(weights, max(2, bits)))
-    values = weight_format.quantise(np.where(mask, weights, 0))
-    return Dense(values=values, weight_format=weight_format), (values * weight_format.lsb).astype(np.float32)
+    values: npt.NDArray[np.int32] = np.empty(weights.shape, dtype=np.int32)
+    rows = max(1, PART // max(1, weights.shape[1]))
+    for part in (slice(start, start + rows) for start in range(0, len(weights), rows)):
+        values[part] = weight_format.quantise(np.where(mask[part], weights[part], 0))
+    values.setflags(write=False)
+    return Dense(values=values, weight_format=weight_format), values * np.float32(weight_format.lsb)
 
 
 def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded, Weights]:

@@ -61,7 +61,7 @@ def decode_cells(payload: bytes, rows: int, cols: int, hole: int | None, alphabe
 def alphabet_of(cells: npt.NDArray[np.integer], hole: int | None) -> int:
     """Return one more than the largest symbol that is not the hole, 0 where there is none."""
     symbols = cells if hole is None else cells[cells != hole]
-    return int(symbols.max(initial=-1)) + 1
+    return int(symbols.max()) + 1 if symbols.size else 0
 
 
 def depth_of(alphabet: int) -> int:
