@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from qsim import __version__
 from qsim.arch.architecture import Architecture, PEKind
-from qsim.compress.post_training import Coding, PostTraining
+from qsim.compress.post_training import Coding, PostTraining, reals
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
-from qsim.errors import DataError, UnsupportedProgram
+from qsim.errors import DataError, FileFormatError, UnsupportedProgram
+from qsim.formats.symbols import EncodeOptions
 from qsim.model.matrix_layers import MatrixLayer, matrix_layers
 from qsim.model.network import Array, Network
+from qsim.model.network_file import CodedMatrix, NetworkFile
 from qsim.model.reference import run
 from qsim.progress import Progress, silent
 from qsim.results import LayerResult, RunResult, Source
@@ -30,6 +32,7 @@ from qsim.sim.model import Engine, simulate_layer
 from qsim.sim.network_layers import MachineLayer, machine_activations, machine_layer, machine_weights, put_weights
 
 Tensors = Mapping[str, Array]
+OPTIONS = EncodeOptions()
 CODINGS = {PEKind.DENSE: Coding.FIXED, PEKind.CODEBOOK: Coding.CODEBOOK, PEKind.SPARSE: Coding.CODEBOOK, PEKind.PVQ: Coding.PULSES}
 
 
@@ -72,9 +75,10 @@ class Prepared:
     layers: tuple[MachineLayer, ...]
     lowered: tuple[Lowered, ...]
     left_out: tuple[str, ...]
+    file: NetworkFile
 
     @property
-    def bytes(self) -> int:
+    def image_bytes(self) -> int:
         """What all weights take in the memories of the PEs."""
         return sum(image_bytes(layer, self.machine) for layer in self.lowered)
 
@@ -91,22 +95,42 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     if not found:
         raise UnsupportedProgram(path=network.name, rule="a network with a matrix layer", value=left_out or "none")
     constants, lowered = dict(network.constants), []
+    coded: dict[tuple[str, int | None], CodedMatrix] = {}
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
         form, weights = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
         assert layer.layer.weight is not None
+        place = layer.layer.weight, layer.layer.part
+        coded[place] = CodedMatrix.of(*place, layer.name, form, OPTIONS)
         constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, weights)
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
         del form, weights
         progress("prune, quantise, prepare", number, len(found))
+    changed = replace(network, constants=constants, passes=(*network.passes, plan.text))
     return Prepared(
-        network=replace(network, constants=constants, passes=(*network.passes, plan.text)),
+        network=changed,
+        file=NetworkFile(network=changed, matrices=tuple(coded.values())),
         machine=machine,
         plan=plan,
         layers=found,
         lowered=connect(network, found, lowered, machine),
         left_out=left_out,
     )
+
+
+def restore(file: NetworkFile) -> Network:
+    """Return the network of a file, its matrices decoded into its constants: to the bit what :func:`prepare` simulates.
+
+    Raises :class:`FileFormatError` for matrices that are not of the network's layers.
+    """
+    layers = {layer.name: layer for layer in _machine_layers(file.network)[0]}
+    constants = dict(file.network.constants)
+    for matrix in file.matrices:
+        layer = layers.get(matrix.layer)
+        if layer is None or (layer.rows, layer.geometry.columns) != (matrix.rows, matrix.cols) or layer.layer.weight != matrix.constant:
+            raise FileFormatError(path=f"matrix {matrix.layer}", rule="a layer of the network, in its shape", value=[matrix.rows, matrix.cols])
+        constants[matrix.constant] = put_weights(replace(file.network, constants=constants), layer, reals(matrix.decode()))
+    return replace(file.network, constants=constants)
 
 
 def _machine_layers(network: Network) -> tuple[tuple[MachineLayer, ...], tuple[str, ...]]:
@@ -175,7 +199,7 @@ def estimate(
         seed=seed,
         clock_hz=machine.clock_hz,
         inputs=tuple(range(len(images))),
-        file_bytes=max(1, prepared.bytes),
+        file_bytes=prepared.file.file_bytes,
         float_bytes=4 * network.parameters,
         layers=layers,
         energy=account(layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
@@ -185,7 +209,7 @@ def estimate(
 
 
 def _labels(prepared: Prepared) -> list[str]:
-    text = ["not retrained, accuracy not measured", "size: memories of the PEs, not a file"]
+    text = ["not retrained, accuracy not measured", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
     macs = sum(layer.layer.macs for layer in prepared.layers)
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))

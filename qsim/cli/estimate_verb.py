@@ -32,6 +32,7 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 @click.option("--bits", type=int, help="Bits of a weight's code. Default: as many as the machine has.")
 @click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="A size that an ONNX file leaves open: N=1, or input:axis=1.")
 @click.option("--seed", default=0, show_default=True, help="Seed of synthetic weights, inputs and drawn activations.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the quantised network of the first machine (.qsn).")
 @click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the runs to this JSON file.")
 @json_option
 def command(
@@ -45,6 +46,7 @@ def command(
     bits: int | None,
     dims: tuple[str, ...],
     seed: int,
+    save: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -74,6 +76,8 @@ def command(
         network, plan = _network(name, dims, seed, report), _plan(name, kept, bits)
         for machine in chosen:
             prepared = prepare(network, machine, plan, report)
+            if save is not None and not runs:
+                prepared.file.save(save)
             images, words = _activations(prepared, given, density, seed, report)
             runs.append(estimate(prepared, prices, images, words, seed=seed, progress=report))
     if out is not None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from qsim.compress.clusters import Start, assign, lloyd, start_centroids
 from qsim.compress.histogram import Histogram
 from qsim.compress.masks import BoolArray, kept_count
-from qsim.errors import RecipeError
+from qsim.errors import RecipeError, UnsupportedProgram
 from qsim.formats.fixed import FixedFormat, best_fraction
 from qsim.formats.layer import Dense, Form, Pyramid, ScalarCoded
 from qsim.formats.pvq import best_scales, nearest_points
@@ -102,7 +102,8 @@ def _fixed(weights: Weights, mask: BoolArray, bits: int) -> tuple[Dense, Weights
     for part in (slice(start, start + rows) for start in range(0, len(weights), rows)):
         values[part] = weight_format.quantise(np.where(mask[part], weights[part], 0))
     values.setflags(write=False)
-    return Dense(values=values, weight_format=weight_format), values * np.float32(weight_format.lsb)
+    form = Dense(values=values, weight_format=weight_format)
+    return form, reals(form)
 
 
 def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded, Weights]:
@@ -116,10 +117,10 @@ def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded
     codebook = codebook[codebook != 0] if np.any(codebook) else codebook
     values = codebook * weight_format.lsb
     found = assign(weights[mask], np.asarray(values, dtype=np.float64)).astype(np.uint16)
-    codes, real = np.zeros(weights.shape, dtype=np.uint16), np.zeros(weights.shape, dtype=np.float32)
+    codes: npt.NDArray[np.uint16] = np.zeros(weights.shape, dtype=np.uint16)
     codes[mask] = found
-    real[mask] = values.astype(np.float32)[found]
-    return ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask), real
+    form = ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask)
+    return form, reals(form)
 
 
 def _pulses(weights: Weights, mask: BoolArray, bits: int) -> tuple[Pyramid, Weights]:
@@ -132,6 +133,21 @@ def _pulses(weights: Weights, mask: BoolArray, bits: int) -> tuple[Pyramid, Weig
     scales = np.maximum(best_scales(real, points), 0.0)
     scale_format = FixedFormat(WEIGHT_BITS, best_fraction(scales, WEIGHT_BITS, signed=False), signed=False)
     stored = scale_format.quantise(scales)
-    return Pyramid(pulses=points, scales=stored, scale_format=scale_format), (points * (stored * scale_format.lsb)[:, None]).astype(
-        np.float32
-    )
+    form = Pyramid(pulses=points, scales=stored, scale_format=scale_format)
+    return form, reals(form)
+
+
+def reals(form: Form) -> Weights:
+    """Return the float weights that a form made here stands for, the same to the bit wherever they are computed."""
+    match form:
+        case Dense():  # no wider than the mantissa, so that the product is exact
+            return np.multiply(form.values, np.float32(form.weight_format.lsb), dtype=np.float32, casting="unsafe")
+        case ScalarCoded():
+            real: Weights = (form.codebook * form.weight_format.lsb).astype(np.float32)[form.codes]
+            if form.mask is not None:
+                np.copyto(real, 0, where=~form.mask)
+            return real
+        case Pyramid():
+            return (form.pulses * (form.scales * form.scale_format.lsb)[:, None]).astype(np.float32)
+        case _:
+            raise UnsupportedProgram(path="form", rule="made by post-training quantisation", value=type(form).__name__)
