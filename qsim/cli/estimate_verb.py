@@ -24,6 +24,7 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 @click.option("--machine", "-m", "machines", multiple=True, metavar="NAME|FILE", help=f"Machine; repeatable. Default: {DEFAULT_MACHINE}.")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a machine field; repeatable.")
 @technology_option
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="Trained weights of a named network (.safetensors, .pth).")
 @click.option("--input", "given", type=click.Path(path_type=Path, dir_okay=False), help="An .npz file with an array for each input.")
 @click.option("--density", type=float, help="Activations that are not zero, 0 to 1, drawn at random instead of inference.")
 @click.option(
@@ -40,6 +41,7 @@ def command(
     machines: tuple[str, ...],
     changes: tuple[str, ...],
     technology: str,
+    weights: Path | None,
     given: Path | None,
     density: float | None,
     kept: tuple[str, ...],
@@ -73,7 +75,7 @@ def command(
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
     runs: list[RunResult] = []
     with progress() as report:
-        network, plan = _network(name, dims, seed, report), _plan(name, kept, bits)
+        network, plan = _network(name, weights, dims, seed, report), _plan(name, kept, bits)
         for machine in chosen:
             prepared = prepare(network, machine, plan, report)
             if save is not None and not runs:
@@ -92,12 +94,16 @@ def command(
         console().print(f"written to {out}; next: qsim report {out} --out report/")
 
 
-def _network(name: str, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
+def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
     from qsim.cli.import_verb import numbers, read_network
     from workloads import NETWORKS
+    from workloads.state_dict import load_state
 
     if name in NETWORKS:
-        return NETWORKS[name].build(seed)
+        network = NETWORKS[name].build(seed)
+        return network if weights is None else load_state(network, NETWORKS[name].counterpart, weights)
+    if weights is not None:
+        raise QsimError(path="--weights", rule="used with the name of a network: a file has its own", value=str(weights))
     path = Path(name)
     if not path.suffix:
         raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, NETWORKS)}", value=name, legal=tuple(NETWORKS))
