@@ -1,9 +1,9 @@
 """How fast the matrices of VGG-16 (138,357,544 parameters) are encoded to a ``.qsn`` file and decoded from it, in how much memory.
 
-Synthetic weights, 4-bit codebook codes, at the densities of Deep Compression and with every weight kept. One process each; encoding is the
-time from the quantised matrix to its streams and the whole file, decoding that from the bytes of the file to float32 weights. Peak memory is that
-of everything while a matrix is encoded, the float weights of the network and the matrix itself included; the quantiser's own is a row by itself
-(Linux only).
+Synthetic weights, 4-bit codebook codes, at the densities of Deep Compression and with every weight kept. One process each. Encoding is
+the time from the quantised matrix to its streams and the whole file, decoding that from the bytes of the file to float32 weights. Peak
+memory is that of everything while a matrix is encoded or the file decoded, the float weights of the network and the matrix itself
+included; the quantiser's own is a row by itself (Linux only).
 """
 
 import subprocess
@@ -44,7 +44,8 @@ del network, matrices
 refs.write_text("5")
 start, clock = time.process_time(), time.perf_counter()
 found = restore(module.NetworkFile.from_bytes(data))
-print(took, wall, encoding, time.process_time() - start, time.perf_counter() - clock, status("VmHWM") - before, len(data), parameters, whole)
+cpu, clock = time.process_time() - start, time.perf_counter() - clock
+print(took, wall, encoding, cpu, clock, status("VmHWM") - before, len(data), parameters, whole)
 """
 
 

@@ -18,13 +18,14 @@ from qsim.compress.post_training import Coding, PostTraining, reals
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
 from qsim.errors import DataError, FileFormatError, UnsupportedProgram
+from qsim.formats.container import content_hash
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.matrix_layers import MatrixLayer, matrix_layers
 from qsim.model.network import Array, Network
 from qsim.model.network_file import CodedMatrix, NetworkFile
 from qsim.model.reference import run
 from qsim.progress import Progress, silent
-from qsim.results import LayerResult, RunResult, Source
+from qsim.results import LayerResult, Quality, RunResult, Source
 from qsim.run import peak_of
 from qsim.sim.lower_model import Lowered
 from qsim.sim.lower_network import connect, follows, image_bytes, lower_matrix
@@ -128,7 +129,9 @@ def restore(file: NetworkFile) -> Network:
     for matrix in file.matrices:
         layer = layers.get(matrix.layer)
         if layer is None or (layer.rows, layer.geometry.columns) != (matrix.rows, matrix.cols) or layer.layer.weight != matrix.constant:
-            raise FileFormatError(path=f"matrix {matrix.layer}", rule="a layer of the network, in its shape", value=[matrix.rows, matrix.cols])
+            raise FileFormatError(
+                path=f"matrix {matrix.layer}", rule="a layer of the network, in its shape", value=[matrix.rows, matrix.cols]
+            )
         constants[matrix.constant] = put_weights(replace(file.network, constants=constants), layer, reals(matrix.decode()))
     return replace(file.network, constants=constants)
 
@@ -145,9 +148,17 @@ def _machine_layers(network: Network) -> tuple[tuple[MachineLayer, ...], tuple[s
 
 def infer_zeros(prepared: Prepared, inputs: Tensors, progress: Progress = silent) -> list[npt.NDArray[np.bool_]]:
     """Return which activations each layer reads are not zero, from inference of the prepared network on ``inputs``."""
-    names = {layer.layer.input for layer in prepared.layers}
-    values = run(prepared.network, inputs, keep=names, only=(), progress=progress)
-    return [machine_activations(layer, values[layer.layer.input] != 0) for layer in prepared.layers]
+    return infer(prepared, inputs, progress, outputs=False)[0]
+
+
+def infer(
+    prepared: Prepared, inputs: Tensors, progress: Progress = silent, *, outputs: bool = True
+) -> tuple[list[npt.NDArray[np.bool_]], list[Array]]:
+    """As :func:`infer_zeros`, and the outputs of the network where they are wanted."""
+    names, wanted = {layer.layer.input for layer in prepared.layers}, prepared.network.outputs if outputs else ()
+    values = run(prepared.network, inputs, keep=names, only=wanted, progress=progress)
+    zeros = [machine_activations(layer, values[layer.layer.input] != 0) for layer in prepared.layers]
+    return zeros, [values[name] for name in wanted]
 
 
 def draw_zeros(prepared: Prepared, density: float, seed: int) -> list[npt.NDArray[np.bool_]]:
@@ -179,18 +190,23 @@ def estimate(
     images: Sequence[Callable[[], list[npt.NDArray[np.bool_]]]],
     activations: str,
     *,
+    quality: Callable[[], Quality | None] = lambda: None,
     seed: int = 0,
     engine: str = Engine.FAST,
     progress: Progress = silent,
 ) -> RunResult:
-    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from."""
+    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from.
+
+    ``quality`` is asked when all images have been run.
+    """
     network, machine = prepared.network, prepared.machine
     found = [simulate(prepared, image(), engine, progress) for image in images]
+    measured = quality()
     layers = tuple(zip(*found, strict=True))
     recipe, shape = prepared.plan.text, repr((network.name, [layer.layer for layer in prepared.layers]))
     return RunResult(
         workload=Source(name=network.name, hash=_hash(shape)),
-        model=Source(name=f"{network.name} (estimate)", hash=_hash(shape + recipe + network.source)),
+        model=Source(name=f"{network.name} (estimate)", hash=content_hash(prepared.file.data)),
         recipe=Source(name=recipe, hash=_hash(recipe + repr(sorted(prepared.plan.densities.items())))),
         architecture=Source(name=machine.name, hash=machine.hash),
         technology=Source(name=technology.name, hash=technology.hash),
@@ -204,12 +220,16 @@ def estimate(
         layers=layers,
         energy=account(layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
         peak=peak_of(machine),
-        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared)]),
+        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured)]),
+        quality=measured,
     )
 
 
-def _labels(prepared: Prepared) -> list[str]:
-    text = ["not retrained, accuracy not measured", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
+def _labels(prepared: Prepared, measured: Quality | None) -> list[str]:
+    accuracy = (
+        "accuracy not measured" if measured is None else f"top-1 error {measured.test_error:.1f} % of {measured.test_images} pictures"
+    )
+    text = [f"not retrained, {accuracy}", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
     macs = sum(layer.layer.macs for layer in prepared.layers)
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))

@@ -41,5 +41,7 @@ WORKLOAD = NetworkWorkload(
     parameters_source="Caffe bvlc_alexnet; 61 M in Deep Compression, Table 4",
     densities={name: kept / 100 for name, kept in KEPT.items()},
     density_source="Han, Mao, Dally, Deep Compression, ICLR 2016, Table 4",
-    counterpart=Counterpart(name="Caffe's AlexNet in torchvision's names (torchvision's own alexnet has other sizes)", modules=sequence(MODULES)),
+    counterpart=Counterpart(
+        name="Caffe's AlexNet in torchvision's names (torchvision's own alexnet has other sizes)", modules=sequence(MODULES)
+    ),
 )

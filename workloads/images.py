@@ -6,7 +6,7 @@ deviations are those of all training pixels. Pictures of folders are scaled (bil
 network's and cut to its middle, and normalised with the means and deviations that torchvision's classifiers were trained with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,18 +56,18 @@ class LabelledPictures:
     source: str
 
 
-def load_pictures(folder: Path, side: tuple[int, int], start: int, stop: int) -> LabelledPictures:
-    """Return pictures ``start`` to ``stop`` of the test set in ``folder`` at the size that a network takes.
+def load_pictures(folder: Path, side: tuple[int, int], chosen: Sequence[int]) -> LabelledPictures:
+    """Return the pictures ``chosen`` by number of the test set in ``folder`` at the size that a network takes.
 
     Raises :class:`DataError` for a folder of another kind, a damaged file, pictures of another size or too few of them.
     """
     if not folder.is_dir():
         raise DataError(path="--data", rule="a folder", value=str(folder))
     if (folder / CIFAR_TEST).is_file():
-        return _cifar(folder / CIFAR_TEST, side, start, stop)
+        return _cifar(folder / CIFAR_TEST, side, chosen)
     if any(folder.glob("test_batch")) or any(folder.glob("data_batch_?")):
         raise DataError(f"{folder} is CIFAR-10 for Python, which is pickled: take the binary version (cifar-10-batches-bin)")
-    return _folders(folder, side, start, stop)
+    return _folders(folder, side, chosen)
 
 
 def read_cifar(path: Path) -> tuple[Bytes, npt.NDArray[np.int64]]:
@@ -84,28 +84,28 @@ def read_cifar(path: Path) -> tuple[Bytes, npt.NDArray[np.int64]]:
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64)
 
 
-def _cifar(path: Path, side: tuple[int, int], start: int, stop: int) -> LabelledPictures:
+def _cifar(path: Path, side: tuple[int, int], chosen: Sequence[int]) -> LabelledPictures:
     if side != (32, 32):
         raise DataError(path="--data", rule=f"pictures for an input of {side[0]} x {side[1]}", value="CIFAR-10 of 32 x 32")
     pictures, labels = read_cifar(path)
-    _check_range(start, stop, len(labels), path)
-    part = slice(start, stop)
+    _check_range(chosen, len(labels), path)
+    part = list(chosen)
     return LabelledPictures(
         pictures=pictures[part], labels=labels[part], classes=CIFAR_CLASSES, scale=SCALES["cifar-10"], source=f"CIFAR-10 {path.name}"
     )
 
 
-def _folders(folder: Path, side: tuple[int, int], start: int, stop: int) -> LabelledPictures:
+def _folders(folder: Path, side: tuple[int, int], chosen: Sequence[int]) -> LabelledPictures:
     """Classes are the folders in order of their names, as torchvision counts them."""
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     files = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
     if not files:
         raise DataError(f"{folder} holds neither {CIFAR_TEST} nor folders of pictures ({', '.join(SUFFIXES)})")
-    _check_range(start, stop, len(files), folder)
-    chosen = files[start:stop]
+    _check_range(chosen, len(files), folder)
+    found = [files[place] for place in chosen]
     return LabelledPictures(
-        pictures=np.stack([read_picture(path, side) for path, _ in chosen]),
-        labels=np.array([label for _, label in chosen], dtype=np.int64),
+        pictures=np.stack([read_picture(path, side) for path, _ in found]),
+        labels=np.array([label for _, label in found], dtype=np.int64),
         classes=len(classes),
         scale=SCALES["imagenet"],
         source=f"folders of {folder.name}",
@@ -129,12 +129,15 @@ def read_picture(path: Path, side: tuple[int, int]) -> Bytes:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is no picture that can be read: {error}") from error
     share = max(height, width) * 256 / 224 / min(picture.size)
-    scaled = picture.resize((max(width, round(picture.width * share)), max(height, round(picture.height * share))), Image.Resampling.BILINEAR)
+    scaled = picture.resize(
+        (max(width, round(picture.width * share)), max(height, round(picture.height * share))), Image.Resampling.BILINEAR
+    )
     left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
     cut = scaled.crop((left, top, left + width, top + height))
     return np.asarray(cut, dtype=np.uint8).transpose(2, 0, 1)
 
 
-def _check_range(start: int, stop: int, count: int, path: Path) -> None:
-    if not 0 <= start < stop <= count:
-        raise DataError(path="--images", rule=f"a range within 0:{count}, the pictures in {path}", value=f"{start}:{stop}")
+def _check_range(chosen: Sequence[int], count: int, path: Path) -> None:
+    for place in chosen:
+        if not 0 <= place < count:
+            raise DataError(path="--images", rule=f"within 0:{count}, the pictures in {path}", value=place)

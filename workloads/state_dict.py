@@ -105,7 +105,9 @@ def _read_torch(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, IndexError) as error:
-        raise DataError(f"{path} is not a PyTorch file of weights alone: {str(error).splitlines()[0] if str(error) else error!r}") from error
+        raise DataError(
+            f"{path} is not a PyTorch file of weights alone: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()):
         raise DataError(path=str(path), rule="a state dict: tensors by name", value=type(content).__name__)
@@ -123,7 +125,9 @@ def _check(state: State, shapes: Mapping[str, tuple[int, ...]], where: str) -> N
     wrong += [f"{name} is missing" for name in shapes if name not in state]
     wrong += [f"{name} is not of this network" for name in state if name not in shapes]
     wrong += [
-        f"{name} is {list(state[name].shape)}, not {list(shape)}" for name, shape in shapes.items() if name in state and state[name].shape != shape
+        f"{name} is {list(state[name].shape)}, not {list(shape)}"
+        for name, shape in shapes.items()
+        if name in state and state[name].shape != shape
     ]
     wrong += [f"{name} has NaN or infinity" for name in shapes if name in state and not np.all(np.isfinite(state[name]))]
     if wrong:
@@ -134,4 +138,3 @@ def _check(state: State, shapes: Mapping[str, tuple[int, ...]], where: str) -> N
 def sequence(layers: Mapping[str, str]) -> dict[str, tuple[str, str | None]]:
     """Return ``modules`` of layers without batch normalisation."""
     return {layer: (module, None) for layer, module in layers.items()}
-

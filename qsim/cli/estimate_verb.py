@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsim.cli.options import json_option, technology_option
+from qsim.cli.options import image_indices, images_option, json_option, technology_option
 from qsim.errors import DataError, QsimError, nearest
 
 if TYPE_CHECKING:
+    from qsim.energy.technology import Technology
     from qsim.estimate import Plan, Prepared
     from qsim.model.network import Array, Network
     from qsim.progress import Progress
@@ -26,6 +27,9 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 @technology_option
 @click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="Trained weights of a named network (.safetensors, .pth).")
 @click.option("--input", "given", type=click.Path(path_type=Path, dir_okay=False), help="An .npz file with an array for each input.")
+@click.option("--data", type=click.Path(path_type=Path), help="Real pictures: cifar-10-batches-bin, or a folder a class as ImageNet has.")
+@images_option
+@click.option("--normalise", type=click.Choice(["cifar-10", "imagenet"]), help="Means and deviations of the pictures. Default: their own.")
 @click.option("--density", type=float, help="Activations that are not zero, 0 to 1, drawn at random instead of inference.")
 @click.option(
     "--prune", "kept", multiple=True, metavar="[LAYER=]SHARE", help="Share of the weights to keep, of all layers or of one; repeatable."
@@ -43,6 +47,9 @@ def command(
     technology: str,
     weights: Path | None,
     given: Path | None,
+    data: Path | None,
+    images: str,
+    normalise: str | None,
     density: float | None,
     kept: tuple[str, ...],
     bits: int | None,
@@ -61,7 +68,8 @@ def command(
     Examples:
       qsim estimate vgg-16 --out run.json
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
-      qsim estimate resnet-50 --density 0.4
+      qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
+      qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
     """
     from qsim.cli.compare_verb import comparison, comparison_table
     from qsim.cli.console import console, echo_json, messages, progress
@@ -70,18 +78,22 @@ def command(
     from qsim.estimate import estimate, prepare
     from qsim.results import save_runs
 
-    if given is not None and density is not None:
-        raise QsimError(path="--input and --density", rule="one of them", value="both")
+    if sum(option is not None for option in (given, data, density)) > 1:
+        raise QsimError(path="--input, --data and --density", rule="one of them", value="more")
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
     runs: list[RunResult] = []
     with progress() as report:
         network, plan = _network(name, weights, dims, seed, report), _plan(name, kept, bits)
+        pictures = None if data is None else _pictures(network, data, images, normalise, report)
         for machine in chosen:
             prepared = prepare(network, machine, plan, report)
             if save is not None and not runs:
                 prepared.file.save(save)
-            images, words = _activations(prepared, given, density, seed, report)
-            runs.append(estimate(prepared, prices, images, words, seed=seed, progress=report))
+            if pictures is not None:
+                runs.append(pictures(prepared, prices, seed))
+                continue
+            feeds, words = _activations(prepared, given, density, seed, report)
+            runs.append(estimate(prepared, prices, feeds, words, seed=seed, progress=report))
     if out is not None:
         save_runs(out, runs)
     rows = comparison(runs, None)
@@ -129,6 +141,25 @@ def _plan(name: str, kept: tuple[str, ...], bits: int | None) -> "Plan":
         else:
             density, densities = share, {}
     return Plan(density=density, densities=densities, bits=bits)
+
+
+def _pictures(
+    network: "Network", data: Path, images: str, normalise: str | None, report: "Progress"
+) -> "Callable[[Prepared, Technology, int], RunResult]":
+    """Return what estimates a prepared network on real pictures; the error of the float network is measured once, here."""
+    from qsim.estimate import estimate
+    from qsim.estimate_pictures import Pictures, float_error, picture_side
+    from workloads.images import SCALES, load_pictures
+
+    loaded = load_pictures(data, picture_side(network), image_indices(images))
+    scale = loaded.scale if normalise is None else SCALES[normalise]
+    before = float_error(network, loaded, scale, report)
+
+    def run(prepared: "Prepared", prices: "Technology", seed: int) -> "RunResult":
+        found = Pictures(prepared=prepared, data=loaded, scale=scale, hits=[])
+        return estimate(prepared, prices, found.images, found.words, quality=lambda: found.quality(before), seed=seed, progress=report)
+
+    return run
 
 
 def _activations(

@@ -148,6 +148,7 @@ def reals(form: Form) -> Weights:
                 np.copyto(real, 0, where=~form.mask)
             return real
         case Pyramid():
-            return (form.pulses * (form.scales * form.scale_format.lsb)[:, None]).astype(np.float32)
+            scaled: Weights = (form.pulses * (form.scales * form.scale_format.lsb)[:, None]).astype(np.float32)
+            return scaled
         case _:
             raise UnsupportedProgram(path="form", rule="made by post-training quantisation", value=type(form).__name__)

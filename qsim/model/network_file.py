@@ -90,7 +90,9 @@ class NetworkFile:
         coded = {matrix.constant for matrix in self.matrices}
         plain = [value for name, value in self.network.constants.items() if name not in coded]
         payload = [matrix.payload for matrix in self.matrices] + [_bytes_of(value) for value in plain]
-        return seal([*_describe(self.network), _describe_matrices(self.matrices), _describe_constants(self.network)], b"".join(payload), MAGIC)
+        return seal(
+            [*_describe(self.network), _describe_matrices(self.matrices), _describe_constants(self.network)], b"".join(payload), MAGIC
+        )
 
     @property
     def file_bytes(self) -> int:
