@@ -124,7 +124,10 @@ def restore(file: NetworkFile) -> Network:
 
     Raises :class:`FileFormatError` for matrices that are not of the network's layers.
     """
-    layers = {layer.name: layer for layer in _machine_layers(file.network)[0]}
+    try:
+        layers = {layer.name: layer for layer in _machine_layers(file.network)[0]}
+    except (IndexError, KeyError, ValueError, TypeError) as error:
+        raise FileFormatError(f"the file describes layers that cannot be: {error}") from error
     constants = dict(file.network.constants)
     for matrix in file.matrices:
         layer = layers.get(matrix.layer)

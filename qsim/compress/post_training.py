@@ -141,7 +141,8 @@ def reals(form: Form) -> Weights:
     """Return the float weights that a form made here stands for, the same to the bit wherever they are computed."""
     match form:
         case Dense():  # no wider than the mantissa, so that the product is exact
-            return np.multiply(form.values, np.float32(form.weight_format.lsb), dtype=np.float32, casting="unsafe")
+            whole: Weights = np.multiply(form.values, np.float32(form.weight_format.lsb), dtype=np.float32, casting="unsafe")
+            return whole
         case ScalarCoded():
             real: Weights = (form.codebook * form.weight_format.lsb).astype(np.float32)[form.codes]
             if form.mask is not None:
