@@ -24,7 +24,7 @@ network = workload.build(0)
 coding, took, wall, matrices, peak, whole = PostTraining(coding=Coding.CODEBOOK, bits=4), 0.0, 0.0, [], 0.0, 0.0
 refs = pathlib.Path("/proc/self/clear_refs")
 for layer in map(machine_layer, matrix_layers(network)):
-    form = coding.quantise(machine_weights(network, layer), 1.0 if kept else workload.densities.get(layer.name, workload.density))[0]
+    form = coding.quantise(machine_weights(network, layer), 1.0 if kept else workload.densities.get(layer.name, workload.density))
     whole = max(whole, status("VmHWM"))
     refs.write_text("5")
     start, clock = time.process_time(), time.perf_counter()

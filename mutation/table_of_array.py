@@ -176,8 +176,8 @@ OF_ARRAY = (
         name="row changes without a read",
         bug="What was read is replaced by its neighbour a cycle later.",
         file="rtl/activations.py",
-        old="with m.If(read_en):",
-        new="with m.If(1):",
+        old="with m.If(read_en):\n            m.d.sync += read_group",
+        new="with m.If(1):\n            m.d.sync += read_group",
         tests=(STORED,),
     ),
     Mutation(

@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from qsim import __version__
 from qsim.arch.architecture import Architecture, PEKind
-from qsim.compress.post_training import Coding, PostTraining, reals
+from qsim.compress.post_training import Coding, PostTraining, real_weights
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
 from qsim.errors import DataError, FileFormatError, UnsupportedProgram
 from qsim.formats.container import content_hash
 from qsim.formats.symbols import EncodeOptions
-from qsim.model.matrix_layers import MatrixLayer, matrix_layers
+from qsim.model.matrix_layers import matrix_layers
 from qsim.model.network import Array, Network
 from qsim.model.network_file import CodedMatrix, NetworkFile
 from qsim.model.reference import run
@@ -34,6 +34,7 @@ from qsim.sim.network_layers import MachineLayer, machine_activations, machine_l
 
 Tensors = Mapping[str, Array]
 OPTIONS = EncodeOptions()
+NOT_MEASURED = "accuracy not measured"
 CODINGS = {PEKind.DENSE: Coding.FIXED, PEKind.CODEBOOK: Coding.CODEBOOK, PEKind.SPARSE: Coding.CODEBOOK, PEKind.PVQ: Coding.PULSES}
 
 
@@ -99,13 +100,13 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     coded: dict[tuple[str, int | None], CodedMatrix] = {}
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
-        form, weights = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
+        form = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
+        lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
         assert layer.layer.weight is not None
         place = layer.layer.weight, layer.layer.part
         coded[place] = CodedMatrix.of(*place, layer.name, form, OPTIONS)
-        constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, weights)
-        lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
-        del form, weights
+        constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, real_weights(form))
+        del form
         progress("prune, quantise, prepare", number, len(found))
     changed = replace(network, constants=constants, passes=(*network.passes, plan.text))
     return Prepared(
@@ -135,7 +136,7 @@ def restore(file: NetworkFile) -> Network:
             raise FileFormatError(
                 path=f"matrix {matrix.layer}", rule="a layer of the network, in its shape", value=[matrix.rows, matrix.cols]
             )
-        constants[matrix.constant] = put_weights(replace(file.network, constants=constants), layer, reals(matrix.decode()))
+        constants[matrix.constant] = put_weights(replace(file.network, constants=constants), layer, real_weights(matrix.decode()))
     return replace(file.network, constants=constants)
 
 
@@ -193,18 +194,19 @@ def estimate(
     images: Sequence[Callable[[], list[npt.NDArray[np.bool_]]]],
     activations: str,
     *,
+    measured: str = NOT_MEASURED,
     quality: Callable[[], Quality | None] = lambda: None,
     seed: int = 0,
     engine: str = Engine.FAST,
     progress: Progress = silent,
 ) -> RunResult:
-    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from.
+    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from, ``measured`` what is lost.
 
     ``quality`` is asked when all images have been run.
     """
     network, machine = prepared.network, prepared.machine
     found = [simulate(prepared, image(), engine, progress) for image in images]
-    measured = quality()
+    found_quality = quality()
     layers = tuple(zip(*found, strict=True))
     recipe, shape = prepared.plan.text, repr((network.name, [layer.layer for layer in prepared.layers]))
     return RunResult(
@@ -223,25 +225,21 @@ def estimate(
         layers=layers,
         energy=account(layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
         peak=peak_of(machine),
-        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured)]),
-        quality=measured,
+        weight_source="; ".join(
+            [network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured, found_quality)]
+        ),
+        quality=found_quality,
     )
 
 
-def _labels(prepared: Prepared, measured: Quality | None) -> list[str]:
-    accuracy = (
-        "accuracy not measured" if measured is None else f"top-1 error {measured.test_error:.1f} % of {measured.test_images} pictures"
-    )
-    text = [f"not retrained, {accuracy}", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
+def _labels(prepared: Prepared, measured: str, quality: Quality | None) -> list[str]:
+    if quality is not None:
+        measured = f"top-1 error {quality.test_error:.1f} % of {quality.test_images} pictures"
+    text = [f"not retrained, {measured}", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
     macs = sum(layer.layer.macs for layer in prepared.layers)
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))
     return text
-
-
-def matrices(prepared: Prepared) -> list[MatrixLayer]:
-    """Return the matrix layers that are simulated."""
-    return [layer.layer for layer in prepared.layers]
 
 
 def _hash(text: str) -> str:

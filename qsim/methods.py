@@ -202,7 +202,7 @@ def _point(
     assert quality.test_error is not None
     loaded = Loaded(model=model, file_bytes=model.file_bytes, hash=model.content_hash, quality=quality)
     run = run_model(loaded, MACHINES[step.machine], load_technology(technology), images=images, test=mnist.test)
-    weights = sum(node.weights for node in model.graph.nodes)
+    weights = sum(node.weights for node in model.graph.weighted)
     return MethodPoint(
         method=step.method,
         settings=step.settings,

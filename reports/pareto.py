@@ -38,7 +38,12 @@ def chart(found: MethodBench) -> Any:
     points = (
         alt.Chart(data(rows))
         .mark_point(filled=True, size=80, opacity=0.9)
-        .encode(x=x, y=y, color=alt.Color("method:N", scale=scale, title="method"), shape=alt.Shape("from:N", title="starting from"))
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("method:N", scale=scale, title="method", legend=alt.Legend(columns=7, orient="bottom")),
+            shape=alt.Shape("from:N", title="starting from", legend=alt.Legend(orient="bottom")),
+        )
     )
     title = f"{found.workload}: error and size of every method"
     return alt.layer(line, points).properties(width=STATIC_WIDTH, height=420, title=title)

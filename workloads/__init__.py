@@ -1,23 +1,30 @@
 """The networks that qsim compresses or estimates: one file each, and the tables of them. Data and loaders beside them.
 
-``WORKLOADS`` have float weights here and can be trained, compressed and measured; ``NETWORKS`` have synthetic weights and are estimated.
+``WORKLOADS`` have float weights here and can be trained, compressed and measured; ``NETWORKS`` have synthetic weights and are estimated;
+``TRAINED`` have the trained weights that packages ship (extra ``networks``), are estimated, and their fidelity is measured.
 """
 
 from workloads import (
     alexnet,
+    crepe,
+    efficientnet_lite,
     ese_lstm,
     lenet_5,
     lenet_300_100,
+    minilm,
     mobilenet,
     neuraltalk,
     resnet,
     resnet_32,
+    silero_vad,
     squeezenet,
     transformer,
     unet,
     vgg_16,
+    voice_encoder,
 )
 from workloads.builder import NetworkWorkload
+from workloads.packaged import TrainedNetwork
 from workloads.workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
@@ -40,5 +47,17 @@ NETWORKS: dict[str, NetworkWorkload] = {
         neuraltalk.WORKLOAD,
         ese_lstm.WORKLOAD,
         transformer.WORKLOAD,
+    )
+}
+
+TRAINED: dict[str, TrainedNetwork] = {
+    network.name: network
+    for network in (
+        efficientnet_lite.WORKLOAD,
+        crepe.TINY,
+        crepe.FULL,
+        minilm.WORKLOAD,
+        voice_encoder.WORKLOAD,
+        silero_vad.WORKLOAD,
     )
 }

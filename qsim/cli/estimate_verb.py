@@ -11,6 +11,7 @@ from qsim.cli.options import image_indices, images_option, json_option, technolo
 from qsim.errors import DataError, QsimError, nearest
 
 if TYPE_CHECKING:
+    from qsim.cli.trained import Measurement
     from qsim.energy.technology import Technology
     from qsim.estimate import Plan, Prepared
     from qsim.model.network import Array, Network
@@ -61,8 +62,8 @@ def command(
 ) -> None:
     """Prune and quantise a network without retraining, run it on real or random input, simulate and price every matrix layer.
 
-    NETWORK is a name of `qsim list networks` (synthetic weights) or an .onnx or .pt2 file. Operators that are not supported and products
-    of two activations are left out, and said so.
+    NETWORK is a name of `qsim list networks` or an .onnx or .pt2 file. Of networks with trained weights the fidelity to the float network
+    is measured too. Operators that are not supported and products of two activations are left out, and said so.
 
     \b
     Examples:
@@ -70,12 +71,14 @@ def command(
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
       qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
       qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
+      qsim estimate efficientnet-lite0 --bits 4
     """
     from qsim.cli.compare_verb import comparison, comparison_table
     from qsim.cli.console import console, echo_json, messages, progress
     from qsim.cli.simulate_verb import chosen_machines
+    from qsim.cli.trained import Measurement
     from qsim.energy.loader import load_technology
-    from qsim.estimate import estimate, prepare
+    from qsim.estimate import NOT_MEASURED, estimate, prepare
     from qsim.results import save_runs
 
     if sum(option is not None for option in (given, data, density)) > 1:
@@ -85,6 +88,7 @@ def command(
     with progress() as report:
         network, plan = _network(name, weights, dims, seed, report), _plan(name, kept, bits)
         pictures = None if data is None else _pictures(network, data, images, normalise, report)
+        measurement = Measurement.of(name, network, seed, report)
         for machine in chosen:
             prepared = prepare(network, machine, plan, report)
             if save is not None and not runs:
@@ -92,15 +96,19 @@ def command(
             if pictures is not None:
                 runs.append(pictures(prepared, prices, seed))
                 continue
-            feeds, words = _activations(prepared, given, density, seed, report)
-            runs.append(estimate(prepared, prices, feeds, words, seed=seed, progress=report))
+            feeds, words = _activations(prepared, given, density, seed, report, measurement)
+            measured = NOT_MEASURED if measurement is None else measurement.compare(prepared.network).text
+            runs.append(estimate(prepared, prices, feeds, words, measured=measured, seed=seed, progress=report))
     if out is not None:
         save_runs(out, runs)
     rows = comparison(runs, None)
+    fidelity = [] if measurement is None else measurement.rows
     if as_json:
-        echo_json({"runs": rows, "weights": runs[0].weight_source})
+        echo_json({"runs": rows, "weights": runs[0].weight_source, "fidelity": fidelity})
         return
     console().print(comparison_table(runs, rows))
+    for machine, row in zip(chosen, fidelity, strict=False):
+        console().print(f"{machine.name}: {row['text']}", markup=False, soft_wrap=True)
     messages.print(runs[0].weight_source, markup=False)
     if out is not None:
         console().print(f"written to {out}; next: qsim report {out} --out report/")
@@ -108,17 +116,19 @@ def command(
 
 def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
     from qsim.cli.import_verb import numbers, read_network
-    from workloads import NETWORKS
+    from workloads import NETWORKS, TRAINED
     from workloads.state_dict import load_state
 
-    if name in NETWORKS:
-        network = NETWORKS[name].build(seed)
-        return network if weights is None else load_state(network, NETWORKS[name].counterpart, weights)
+    known = {**NETWORKS, **TRAINED}
+    if weights is not None and name not in NETWORKS:
+        raise QsimError(path="--weights", rule="used with the name of a network without weights of its own", value=str(weights))
     if weights is not None:
-        raise QsimError(path="--weights", rule="used with the name of a network: a file has its own", value=str(weights))
+        return load_state(NETWORKS[name].build(seed), NETWORKS[name].counterpart, weights)
+    if name in known:
+        return known[name].build(seed)
     path = Path(name)
     if not path.suffix:
-        raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, NETWORKS)}", value=name, legal=tuple(NETWORKS))
+        raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, known)}", value=name, legal=tuple(known))
     return read_network(path, numbers("--dim", dims, int), {}, True, False, seed, report)[0]
 
 
@@ -163,7 +173,12 @@ def _pictures(
 
 
 def _activations(
-    prepared: "Prepared", given: Path | None, density: float | None, seed: int, report: "Progress"
+    prepared: "Prepared",
+    given: Path | None,
+    density: float | None,
+    seed: int,
+    report: "Progress",
+    measurement: "Measurement | None",
 ) -> tuple[list[Callable[[], Any]], str]:
     """Return what makes the activations of each image, and in words where they come from."""
     import numpy as np
@@ -178,6 +193,9 @@ def _activations(
         images = _read_inputs(prepared.network, given)
         words = f"inference on {len(images)} of {given.name}"
         return [partial(infer_zeros, prepared, image, report) for image in images], words
+    if measurement is not None:
+        first = measurement.samples.inputs[0]
+        return [partial(infer_zeros, prepared, first, report)], f"inference on the first of {measurement.samples.words}"
     random = np.random.default_rng(seed)
     kinds = {name: prepared.network.tensors[name] for name in prepared.network.inputs}
     drawn = {name: random.random(kind.shape).astype(kind.dtype) for name, kind in kinds.items()}

@@ -52,9 +52,7 @@ def _entries(topic: str) -> list[dict[str, str]]:
 
             return [{"workload": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation} for item in WORKLOADS.values()]
         case "networks":
-            from workloads import NETWORKS
-
-            return [{"network": item.name, "parameters": f"{item.parameters:,}", "citation": item.citation} for item in NETWORKS.values()]
+            return _networks()
         case "quantizers":
             need_torch("listing quantizers")
             from qsim.compress.quantizers import QUANTIZERS
@@ -64,6 +62,16 @@ def _entries(topic: str) -> list[dict[str, str]]:
             from reports import REPORTS
 
             return [{"report": name, "description": _first_line(item)} for name, item in REPORTS.items()]
+
+
+def _networks() -> list[dict[str, str]]:
+    from workloads import NETWORKS, TRAINED
+
+    sources = dict.fromkeys(NETWORKS, "synthetic") | {name: f"trained: {item.package.name}" for name, item in TRAINED.items()}
+    return [
+        {"network": name, "parameters": f"{item.parameters:,}", "weights": sources[name], "citation": item.citation}
+        for name, item in ({**NETWORKS, **TRAINED}).items()
+    ]
 
 
 def _machines() -> list[dict[str, str]]:

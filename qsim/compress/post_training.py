@@ -15,7 +15,7 @@ import numpy.typing as npt
 from qsim.compress.clusters import Start, assign, lloyd, start_centroids
 from qsim.compress.histogram import Histogram
 from qsim.compress.masks import BoolArray, kept_count
-from qsim.errors import RecipeError, UnsupportedProgram
+from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, best_fraction
 from qsim.formats.layer import Dense, Form, Pyramid, ScalarCoded
 from qsim.formats.pvq import best_scales, nearest_points
@@ -44,8 +44,8 @@ class PostTraining:
         if not 1 <= self.bits <= WEIGHT_BITS:
             raise RecipeError(path="bits", rule=f"1 to {WEIGHT_BITS}", value=self.bits)
 
-    def quantise(self, weights: Weights, density: float) -> tuple[Form, Weights]:
-        """Return the stored form of ``weights`` [rows, cols] at ``density`` (0 to 1), and the float weights that it stands for."""
+    def quantise(self, weights: Weights, density: float) -> Form:
+        """Return the stored form of ``weights`` [rows, cols] at ``density`` (0 to 1)."""
         if not 0 < density <= 1:
             raise RecipeError(path="density", rule="above 0, at most 1", value=density)
         mask = kept(weights, density)
@@ -69,7 +69,7 @@ def kept(weights: Weights, density: float) -> BoolArray:
     flat = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1)
     threshold, ties = _threshold(flat, count)
     mask = (flat > threshold) | (flat < -threshold)
-    mask[np.flatnonzero(np.abs(flat) == threshold)[:ties] if ties else []] = True
+    mask[np.flatnonzero((flat == threshold) | (flat == -threshold))[:ties]] = True
     return mask.reshape(weights.shape)
 
 
@@ -95,18 +95,33 @@ def _within(magnitudes: Weights, upper: int) -> Weights:
     return found
 
 
-def _fixed(weights: Weights, mask: BoolArray, bits: int) -> tuple[Dense, Weights]:
+def real_weights(form: Form) -> Weights:
+    """Return the float weights [rows, cols] that a form stands for, scales of rows applied."""
+    if isinstance(form, ScalarCoded):
+        real: Weights = (form.codebook * form.weight_format.lsb).astype(np.float32)[form.codes]
+        if form.mask is not None:
+            np.copyto(real, 0, where=~form.mask)
+        return real
+    if isinstance(form, Dense):  # at most as wide as the mantissa, so that the product is exact
+        whole: Weights = np.multiply(form.values, np.float32(form.weight_format.lsb), dtype=np.float32, casting="unsafe")
+        return whole
+    values = form.reconstruct() * form.weight_format.lsb
+    if isinstance(form, Pyramid):
+        values = values * (form.scales * form.scale_format.lsb)[:, None]
+    return values.astype(np.float32)
+
+
+def _fixed(weights: Weights, mask: BoolArray, bits: int) -> Dense:
     weight_format = FixedFormat(max(2, bits), best_fraction(weights, max(2, bits)))
     values: npt.NDArray[np.int32] = np.empty(weights.shape, dtype=np.int32)
     rows = max(1, PART // max(1, weights.shape[1]))
     for part in (slice(start, start + rows) for start in range(0, len(weights), rows)):
         values[part] = weight_format.quantise(np.where(mask[part], weights[part], 0))
     values.setflags(write=False)
-    form = Dense(values=values, weight_format=weight_format)
-    return form, reals(form)
+    return Dense(values=values, weight_format=weight_format)
 
 
-def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded, Weights]:
+def _codebook(weights: Weights, mask: BoolArray, bits: int) -> ScalarCoded:
     own = weights[mask]
     if not own.size:
         own = np.zeros(1, dtype=np.float32)
@@ -115,41 +130,18 @@ def _codebook(weights: Weights, mask: BoolArray, bits: int) -> tuple[ScalarCoded
     weight_format = FixedFormat(WEIGHT_BITS, best_fraction(centroids, WEIGHT_BITS))
     codebook = np.unique(weight_format.quantise(centroids))
     codebook = codebook[codebook != 0] if np.any(codebook) else codebook
-    values = codebook * weight_format.lsb
-    found = assign(weights[mask], np.asarray(values, dtype=np.float64)).astype(np.uint16)
-    codes: npt.NDArray[np.uint16] = np.zeros(weights.shape, dtype=np.uint16)
-    codes[mask] = found
-    form = ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask)
-    return form, reals(form)
+    codes = np.zeros(weights.shape, dtype=np.uint16)
+    if mask.any():
+        codes[mask] = assign(own, np.asarray(codebook * weight_format.lsb, dtype=np.float64)).astype(np.uint16)
+    return ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask)
 
 
-def _pulses(weights: Weights, mask: BoolArray, bits: int) -> tuple[Pyramid, Weights]:
+def _pulses(weights: Weights, mask: BoolArray, bits: int) -> Pyramid:
     """As many pulses a row as kept weights, at most so many that the largest fits ``bits``."""
     real = np.where(mask, weights, 0)
-    pulses = max(1, round(float(mask.sum()) / len(weights)))
-    points = nearest_points(real, pulses)
+    points = nearest_points(real, max(1, round(float(mask.sum()) / len(weights))))
     limit = (1 << (bits - 1)) - 1
     points = np.clip(points, -limit, limit)
     scales = np.maximum(best_scales(real, points), 0.0)
     scale_format = FixedFormat(WEIGHT_BITS, best_fraction(scales, WEIGHT_BITS, signed=False), signed=False)
-    stored = scale_format.quantise(scales)
-    form = Pyramid(pulses=points, scales=stored, scale_format=scale_format)
-    return form, reals(form)
-
-
-def reals(form: Form) -> Weights:
-    """Return the float weights that a form made here stands for, the same to the bit wherever they are computed."""
-    match form:
-        case Dense():  # no wider than the mantissa, so that the product is exact
-            whole: Weights = np.multiply(form.values, np.float32(form.weight_format.lsb), dtype=np.float32, casting="unsafe")
-            return whole
-        case ScalarCoded():
-            real: Weights = (form.codebook * form.weight_format.lsb).astype(np.float32)[form.codes]
-            if form.mask is not None:
-                np.copyto(real, 0, where=~form.mask)
-            return real
-        case Pyramid():
-            scaled: Weights = (form.pulses * (form.scales * form.scale_format.lsb)[:, None]).astype(np.float32)
-            return scaled
-        case _:
-            raise UnsupportedProgram(path="form", rule="made by post-training quantisation", value=type(form).__name__)
+    return Pyramid(pulses=points, scales=scale_format.quantise(scales), scale_format=scale_format)

@@ -8,6 +8,9 @@ falls geometrically, ``density_r = target^(r / rounds)``.
 (see :mod:`qsim.compress.masks`), the gradient goes to all of them, so a weight dropped too early grows back (Guo et
 al., Dynamic network surgery, NIPS 2016). The density follows the cubic schedule of Zhu and Gupta (arXiv:1710.01878),
 ``d(t) = d + (1 - d) (1 - t / T)^3``, over the first part of the training; then the mask stays.
+
+``structured`` trains in the same way under a mask of a pattern (:mod:`qsim.compress.structured`); ``zeros`` takes a network as pruned
+where it is zero.
 """
 
 from collections.abc import Callable
@@ -18,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsim.compress.masks import BoolArray, kept_count, lamp_mask, magnitude_mask
+from qsim.compress.masks import BoolArray, FloatArray, kept_count, lamp_mask, magnitude_mask
 from qsim.compress.network import Layout, Samples
+from qsim.compress.structured import Pattern, blocks, n_of_m, units
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
 from qsim.progress import Progress, silent
@@ -115,19 +119,71 @@ class GradualPruning:
         return end + (start - end) * left**3
 
 
-def _descent(how: IterativePruning | GradualPruning) -> Descent:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructuredPruning:
+    """A mask of ``pattern`` (:mod:`qsim.compress.structured`) over ``ramp`` of ``epochs``, renewed every ``interval`` steps.
+
+    ``kept`` of ``group`` neighbours for "n:m"; ``density`` of the blocks (``height`` x ``width``) or units of each layer for the others, to
+    which it falls as in gradual pruning.
+    """
+
+    pattern: Pattern
+    kept: int = 2
+    group: int = 4
+    height: int = 4
+    width: int = 4
+    density: float = 0.25
+    epochs: int = 10
+    ramp: float = 0.6
+    interval: int = 20
+    batch: int = 128
+    learning_rate: float = 0.05
+    weight_decay: float = 1e-4
+    shift: int = 0
+    max_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_density("prune.density", self.density)
+        for name in ("kept", "group", "height", "width", "interval"):
+            if getattr(self, name) < 1:
+                raise RecipeError(path=f"prune.{name}", rule="at least 1", value=getattr(self, name))
+        if self.kept > self.group:
+            raise RecipeError(path="prune.kept", rule=f"at most the group of {self.group}", value=self.kept)
+        if not 0 < self.ramp <= 1:
+            raise RecipeError(path="prune.ramp", rule="above 0, at most 1", value=self.ramp)
+        _ = self.descent
+
+    @property
+    def descent(self) -> Descent:
+        """How the whole training goes."""
+        return _descent(self)
+
+    def masks(self, weights: list[FloatArray], part: float) -> list[BoolArray]:
+        """Return each layer's mask when ``part`` (0 to 1) of the training is done."""
+        density = self.density + (1.0 - self.density) * max(0.0, 1.0 - part / self.ramp) ** 3
+        match self.pattern:
+            case Pattern.N_OF_M:
+                return [n_of_m(weight, self.kept, self.group) for weight in weights]
+            case Pattern.BLOCK:
+                return [blocks(weight, self.height, self.width, density) for weight in weights]
+            case Pattern.UNIT:
+                return units(weights, density)
+
+
+def _descent(how: IterativePruning | GradualPruning | StructuredPruning) -> Descent:
     return Descent(
         epochs=how.epochs, batch=how.batch, learning_rate=how.learning_rate, weight_decay=how.weight_decay,
         shift=how.shift, max_norm=how.max_norm,
     )  # fmt: skip
 
 
-Pruning = NoPruning | KeepZeros | IterativePruning | GradualPruning
-PRUNERS: dict[str, type[NoPruning] | type[KeepZeros] | type[IterativePruning] | type[GradualPruning]] = {
+Pruning = NoPruning | KeepZeros | IterativePruning | GradualPruning | StructuredPruning
+PRUNERS: dict[str, type[Pruning]] = {
     "none": NoPruning,
     "zeros": KeepZeros,
     "iterative": IterativePruning,
     "gradual": GradualPruning,
+    "structured": StructuredPruning,
 }
 
 
@@ -152,6 +208,8 @@ def prune(
             return _iterative(how, layout, parameters.clone(), samples, generator, progress)
         case GradualPruning():
             return _gradual(how, layout, parameters.clone(), samples, generator, progress)
+        case StructuredPruning():
+            return _structured(how, layout, parameters.clone(), samples, generator, progress)
         case _:
             assert_never(how)
 
@@ -192,6 +250,18 @@ def _gradual(
         descend(layout, parameters, samples, descent, generator, transform=masked, stage="prune", progress=report)
         parameters, mask, finished = masked.settle(parameters), masked.mask, finished + descent.epochs
     return Pruned(parameters, _by_layer(layout, mask))
+
+
+def _structured(
+    how: StructuredPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
+) -> Pruned:
+    def mask(part: float, current: Tensor) -> BoolArray:
+        weights: list[FloatArray] = [weight.numpy() for weight in layout.weights(current)]
+        return np.concatenate([found.reshape(-1) for found in how.masks(weights, part)])
+
+    masked = RenewedMask(layout, mask, how.interval, how.ramp)
+    descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=progress)
+    return Pruned(masked.settle(parameters), _by_layer(layout, masked.mask))
 
 
 class MaskedParameters:

@@ -11,15 +11,27 @@ GUARD_BYTES = 3  # both loops touch up to three bytes from the one in which a co
 def encode(
     symbols: npt.NDArray[np.integer], codes: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
 ) -> None:
-    """Write the code of every symbol into ``data``, zeros before the call and ``GUARD_BYTES`` longer than the bits need."""
-    place = 0
+    """Write the code of every symbol into ``data``, ``GUARD_BYTES`` longer than the bits need.
+
+    Bits gather in a register; four bytes at a time leave it, since single bytes would be written again for nearly every symbol.
+    """
+    register, held, byte = np.int64(0), np.int64(0), 0
     for symbol in symbols:
-        window = codes[symbol] << (24 - lengths[symbol] - (place & 7))
-        byte = place >> 3
-        data[byte] |= np.uint8(window >> 16)
-        data[byte + 1] |= np.uint8((window >> 8) & 255)
-        data[byte + 2] |= np.uint8(window & 255)
-        place += lengths[symbol]
+        length = lengths[symbol]
+        register = (register << length) | codes[symbol]
+        held += length
+        if held >= 32:
+            held -= 32
+            word = register >> held
+            data[byte] = np.uint8((word >> 24) & 255)
+            data[byte + 1] = np.uint8((word >> 16) & 255)
+            data[byte + 2] = np.uint8((word >> 8) & 255)
+            data[byte + 3] = np.uint8(word & 255)
+            byte += 4
+            register &= (np.int64(1) << held) - 1
+    register <<= 32 - held
+    for place in range((held + 7) >> 3):
+        data[byte + place] = np.uint8((register >> (24 - 8 * place)) & 255)
 
 
 @njit(cache=True)

@@ -16,6 +16,7 @@ from qsim.model.operators.recurrent import RECURRENT
 
 SHAPE_QUESTIONS = ("Shape", "Size")
 NAMED_HOLES = 5
+MOST_FOLDED = 1 << 28  # about twice VGG-16: a small hostile file must not ask for all memory
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN")
 
 
@@ -127,6 +128,11 @@ class Draft:
         self.values.update({name: placeholder(value.shape, value.dtype) for name, value in found.items()})
 
     def _fold(self, operator: Operator) -> None:
+        if OPERATORS[operator.kind].shape is not None:
+            for value in self._call(operator, compute=False).values():
+                if value.size > MOST_FOLDED:
+                    rule = f"a constant of at most {MOST_FOLDED} elements"
+                    raise FileFormatError(path=f"operator {operator}", rule=rule, value=list(value.shape))
         read = {id(self.values[tensor]): tensor for tensor in operator.inputs if tensor}
         for name, value in self._call(operator, compute=True).items():
             if id(value) in read:

@@ -23,7 +23,7 @@ from qsim.formats.fixed import IntArray
 Number = TypeVar("Number", np.int64, np.float64)
 
 MAX_AXIS = 1 << 14
-MAX_KERNEL = 1 << 8
+MAX_KERNEL = 1 << 9
 MAX_CHANNELS = 1 << 16
 PADDING = -1  # in place of an index: the tap lies outside the image
 

@@ -39,7 +39,8 @@ class LoweredConvolution:
     """A convolution on one machine, before its input is known.
 
     ``first`` and ``last``: whether its input comes from and its output goes off the chip, which a spilled layer always does.
-    ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows.
+    ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows; ``adds``, ``multiplies``: of a recurrent
+    cell.
     """
 
     name: str
@@ -53,6 +54,8 @@ class LoweredConvolution:
     passes: tuple[Pass, ...]
     stored: int
     compares: int
+    adds: int
+    multiplies: int
     dense_macs: int
 
     @property
@@ -132,13 +135,15 @@ class LoweredConvolution:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
     """``first``, ``last``: the input comes from and the output goes off the chip. ``stored``: activations that are stored, None where they
-    are the layer's outputs; ``compares``: made for them by a pool.
+    are the layer's outputs; ``compares``: made for them by a pool; ``adds``, ``multiplies``: of a recurrent cell.
     """
 
     first: bool = False
     last: bool = False
     stored: int | None = None
     compares: int = 0
+    adds: int = 0
+    multiplies: int = 0
 
 
 def lower_convolution(
@@ -166,6 +171,8 @@ def lower_convolution(
         passes=passes,
         stored=geometry.pixels * form.rows if boundary.stored is None else boundary.stored,
         compares=boundary.compares,
+        adds=boundary.adds,
+        multiplies=boundary.multiplies,
         dense_macs=geometry.pixels * form.rows * form.cols,
     )
     if not machine.streams_weights:

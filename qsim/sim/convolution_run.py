@@ -226,6 +226,8 @@ class ConvolutionRun:
             input_writes=inputs,
             output_reads=outputs,
             compares=layer.compares,
+            adds=layer.adds,
+            multiplies=layer.multiplies,
             loaded_rows=sum(load.loaded_rows for load in loads),
             loaded_pointers=sum(load.loaded_pointers for load in loads),
             table_rows=layer.out_channels,

@@ -23,7 +23,8 @@ class LayerTotals:
 
     ``results``: outputs drained; ``work``: of the PEs; ``weight_rows``: rows read from weight memories. ``scan_reads``, ``input_writes``,
     ``output_reads``: rows of the activation memory that the scan reads, that the input fills as it comes onto the chip, that the output is
-    read in as it leaves. ``compares``: results compared with the largest of their pool so far. With streamed weights: ``loaded_rows``:
+    read in as it leaves. ``compares``: results compared with the largest of their pool so far; ``adds``, ``multiplies``: of a recurrent
+    cell, element by element. With streamed weights: ``loaded_rows``:
     rows written as tiles come in; ``loaded_pointers``: pointers written likewise; ``table_rows``: biases and scales written, ``codebooks``:
     how often each PE gets its codebook; ``symbols``: decoded; ``code_tables`` with ``table_symbols`` in all: loaded for that.
     ``bursts_read``, ``bursts_written``: DRAM bursts.
@@ -36,6 +37,8 @@ class LayerTotals:
     input_writes: int = 0
     output_reads: int = 0
     compares: int = 0
+    adds: int = 0
+    multiplies: int = 0
     loaded_rows: int = 0
     loaded_pointers: int = 0
     table_rows: int = 0
@@ -97,7 +100,8 @@ def _drain(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access,
     yield clear, rows
     yield storage("drain", array.local_rows, array.accumulator_bits)[0], rows
     # One sum for the bias, one for rounding half up.
-    yield Access(unit="drain", action=Action.INT_ADD, width_bits=array.accumulator_bits), 2 * rows
+    yield Access(unit="drain", action=Action.INT_ADD, width_bits=array.accumulator_bits), 2 * rows + totals.adds
+    yield Access(unit="drain", action=Action.INT_MULTIPLY, width_bits=array.activation_bits), totals.multiplies
     if PE_VARIANTS[array.kind].scales:
         yield storage("drain", array.local_rows, array.weight_bits)[0], rows
         yield Access(unit="drain", action=Action.INT_MULTIPLY, width_bits=array.accumulator_bits), rows

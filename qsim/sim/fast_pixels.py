@@ -20,7 +20,18 @@ from qsim.sim.fast import compiled_channel_service
 from qsim.sim.pixels import ActivationMap, PixelPrograms, PixelTotals, PlaceArray
 
 ITEMS, QUEUE_FULL, ROWS_PASSED = range(3)  # of the sums of the kernel
+DEPTH, FORWARD, BACK, SCAN_START, PIPELINE, LIMIT = range(6)  # of its constants
 SLOT = 1  # of the margin: the arrival itself
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def finish(state: npt.NDArray[Any], arrival: int, leave: IntArray) -> np.int64:
+    """Add the cycles up to the last one issued to ``leave`` [P]; return the largest ``state`` [P]."""
+    last = state.dtype.type(0)
+    for pe in range(state.shape[0]):
+        last = state[pe] if state[pe] > last else last
+        leave[pe] += arrival + np.int64(state[pe]) + 1
+    return np.int64(last)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -32,10 +43,7 @@ def run_pixels(
     channel: PlaceArray,
     empty: PlaceArray,
     tail: PlaceArray,
-    queue: IntArray,
-    scan_start: int,
-    pipeline: int,
-    limit: int,
+    constants: IntArray,
     state: npt.NDArray[Any],
     newest_pop: IntArray,
     barriers: IntArray,
@@ -45,17 +53,17 @@ def run_pixels(
 ) -> None:
     """Run the programs of all pixels.
 
-    ``service`` [columns, P]; ``reads`` [pixels, taps]; ``first``, ``channel``, ``empty``, ``tail``: of the activation map; ``queue``:
-    depth, forward and return latency; ``limit``: a step beyond which every PE is idle; ``state`` [P] and ``newest_pop`` [depth]: scratch.
-    Written: ``barriers`` [pixels], ``leave`` [P]: sum over the programs with items of the cycles up to the last one issued; ``uses``
-    [columns]; ``sums``: items, cycles of full queues, all-zero rows.
+    ``service`` [columns, P]; ``reads`` [pixels, taps]; ``first``, ``channel``, ``empty``, ``tail``: of the activation map;
+    ``constants``: depth, forward and return latency of the queue, latencies of scan and pipeline, a step beyond which every PE is idle;
+    ``state`` [P] and ``newest_pop`` [depth]: scratch. Written: ``barriers`` [pixels], ``leave`` [P]: sum over the programs with items of
+    the cycles up to the last one issued; ``uses`` [columns]; ``sums``: items, cycles of full queues, all-zero rows.
     """
-    depth, forward, back = queue[0], queue[1], queue[2]
+    depth, forward, back, limit = constants[DEPTH], constants[FORWARD], constants[BACK], constants[LIMIT]
     pes = state.shape[0]
     number = state.dtype.type
     zero, one = number(0), number(1)
     for pixel in range(reads.shape[0]):
-        previous = scan_start - 1
+        previous = constants[SCAN_START] - 1
         arrival, newest_issue, skipped, items, slot = 0, 0, 0, 0, 0
         for pe in range(pes):
             state[pe] = zero
@@ -90,11 +98,7 @@ def run_pixels(
         sums[ROWS_PASSED] += skipped
         barriers[pixel] = previous + skipped
         if items > 0:
-            last = zero
-            for pe in range(pes):
-                last = state[pe] if state[pe] > last else last
-                leave[pe] += arrival + np.int64(state[pe]) + 1
-            barriers[pixel] = max(barriers[pixel], arrival + np.int64(last) + pipeline)
+            barriers[pixel] = max(barriers[pixel], arrival + finish(state, arrival, leave) + constants[PIPELINE])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -185,10 +189,7 @@ def simulate_pixels(pixels: PixelPrograms) -> PixelTotals:
         pixels.map.channel,
         pixels.map.empty,
         pixels.map.tail,
-        np.array([queue.depth, queue.forward_latency, queue.return_latency]),
-        timing.scan_start_latency,
-        timing.pipeline_latency,
-        limit,
+        np.array([queue.depth, queue.forward_latency, queue.return_latency, timing.scan_start_latency, timing.pipeline_latency, limit]),
         state,
         np.zeros(queue.depth, dtype=np.int64),
         barriers,

@@ -16,7 +16,7 @@ from qsim.formats.fixed import FixedFormat
 from qsim.formats.layer import Form
 from qsim.model.compressed import QuantisedLayer
 from qsim.model.graph import Activation, FullyConnected
-from qsim.model.matrix_layers import MatrixLayer
+from qsim.model.matrix_layers import LayerKind, MatrixLayer
 from qsim.model.network import Network, Operator
 from qsim.sim.convolution import Boundary, LoweredConvolution, lower_convolution
 from qsim.sim.layout import check_memories
@@ -68,10 +68,26 @@ def lower_matrix(found: MachineLayer, form: Form, after: Follows, machine: Archi
     One vector through one matrix that fits the accumulators streams its tiles past it; everything else keeps blocks of weights on chip.
     """
     depth = -(-found.rows // machine.array.pes)
-    if found.single and depth <= machine.array.local_rows:
+    if found.single and depth <= machine.array.local_rows and not found.layer.recurrent:
         return lower(_quantised(found, form), machine)
-    boundary = Boundary(stored=after.stored, compares=after.compares)
+    adds, multiplies = cell_operations(found.layer) if found.layer.recurrent else (0, 0)
+    boundary = Boundary(stored=after.stored, compares=after.compares, adds=adds, multiplies=multiplies)
     return lower_convolution(form, found.geometry, ACTIVATION.width, machine, found.name, boundary)
+
+
+def cell_operations(layer: MatrixLayer) -> tuple[int, int]:
+    """Return the additions and multiplications of a recurrent cell beside its matrices, over all steps; functions are not counted.
+
+    LSTM, a cell: four sums of gates, ``f c + i g``, ``o h``. GRU: three sums, ``r n``, ``(1 - z) n + z h``. RNN: one sum.
+    """
+    each = layer.vectors * layer.columns
+    match layer.kind:
+        case LayerKind.LSTM_GATES:
+            return 5 * each, 3 * each
+        case LayerKind.GRU_GATES:
+            return 5 * each, 3 * each
+        case _:
+            return each, 0
 
 
 def _quantised(found: MachineLayer, form: Form) -> QuantisedLayer:

@@ -1,6 +1,6 @@
 """Entry reader: walks a column's entries in the weight memory, one a cycle, and turns gaps into local rows."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,11 +19,15 @@ def entry_layout(parameters: ArrayParameters) -> data.StructLayout:
     return data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
 
 
-def _is_increment(changes: Value, before: Value) -> Value:
-    """Return whether ``changes`` are those of ``before`` when 1 is added, without a carry chain: in an increment a bit changes if and only
-    if the bit below it changes from 1 to 0, which can be checked for all bits side by side.
+def _adds_bit(changes: Value, before: Value) -> Value:
+    """Return a bit vector that is all ones if ``changes`` are those of ``before`` when the lowest of them is added to it, 0 or 1. No carry
+    chain: above it a bit changes if and only if the bit below changes from 1 to 0, which can be checked for all bits side by side.
     """
-    return ~(changes ^ Cat(1, (changes & before)[:-1])).any()
+    return ~(changes[1:] ^ (changes & before)[:-1])
+
+
+def _start(segment: data.View) -> Value:
+    return Mux(segment.begins, segment.places[1], segment.places[0])
 
 
 class EntryReader(wiring.Component):
@@ -90,28 +94,29 @@ class EntryReader(wiring.Component):
 
         # Issue: one entry a cycle, unless held.
         segment, first, last = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        start, end = (Mux(segment.begins, segment.places[number], segment.places[1 - number]) for number in (1, 0))
+        given, end = self.i.payload, Mux(segment.begins, segment.places[0], segment.places[1])
         place, following, upcoming = Signal(p.pointer), Signal(p.pointer), Signal(p.pointer, reset_less=True)
         # Whether the column has no entry, only one, or this is its last one: the queue waits for that. Of a column under way it is known a
-        # cycle ahead. Of a new one, whose pointers leave their memory late in a cycle, only the bits that differ are; the low ones tell,
-        # because an entry takes a local row at least.
-        few, empty, alone = len(segment.changes), Signal(), Signal()
+        # cycle ahead. Of a new one, whose pointers leave their memory late in a cycle, so is what can be told of each bit; the low bits are
+        # enough, because an entry takes a local row at least.
+        few, empty, short = len(segment.changes), Signal(), Signal()
+        after, fits = (end ^ following)[:few], Signal(few - 1, reset_less=True)
         m.d.comb += [
-            empty.eq(~segment.changes.any()),
-            alone.eq(_is_increment(segment.changes, start[:few])),
-            place.eq(Mux(first, start, upcoming)),
+            short.eq(fits.all()),
+            empty.eq(short & ~segment.changes[0]),
+            place.eq(Mux(first, _start(segment), upcoming)),
             following.eq(place + 1),
             issue.first.eq(first),
             issue.lane.eq(place),
             issue.activation.eq(segment.value),
             self.issues.eq(self.busy & ~(first & empty) & ~self.hold),
-            self.leaves.eq(self.busy & Mux(first, empty | (alone & ~self.hold), last & ~self.hold)),
+            self.leaves.eq(self.busy & Mux(first, short & ~(segment.changes[0] & self.hold), last & ~self.hold)),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(_is_increment((end ^ following)[:few], following[:few]))]
+            m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(after[0] & _adds_bit(after, following[:few]).all())]
         with m.If(self.i.ready):
-            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
+            m.d.sync += [self.busy.eq(self.i.valid), segment.eq(given), fits.eq(_adds_bit(given.changes, _start(given)[:few])), first.eq(1)]
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
@@ -123,7 +128,7 @@ class EntryReader(wiring.Component):
         m.d.comb += [
             write.addr.eq(address),
             port.addr.eq(address),
-            self.reads.eq(self.issues & (first | (issue.lane == 0))),
+            self.reads.eq(self.busy & ~self.hold & Mux(first, ~empty, upcoming[: p.lane_bits] == 0)),
             port.en.eq(self.reads & ~write.en),
         ]
         row, entry = Signal(rows, reset_less=True), Signal(p.entry, reset_less=True)

@@ -71,7 +71,7 @@ class PointerFetch(wiring.Component):
             m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.pointer_pairs, init=[])
             write, read = bank.write_port(), bank.read_port()
             connect_memory(m, self.load, write, Unit.POINTERS, self.pe)
-            m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(take)]
+            m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(self.i.ready)]
             ports.append(read.data)
         even, odd = ports
         m.d.comb += [

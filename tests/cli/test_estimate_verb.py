@@ -1,42 +1,91 @@
-"""Does ``qsim estimate`` take real weights and pictures, and report the size of a file that exists?"""
+"""Question: does `qsim estimate` run a whole network, say what is synthetic and what is left out, and refuse mistakes in one line?"""
+
+import json
+from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from qsim.model.network_file import NetworkFile
-from qsim.model.reference import run
-from qsim.results import Quality, load_runs
-from workloads import NETWORKS
-from workloads.images import SCALES
+from qsim.results import load_runs
+from tests.cli.conftest import Command
 
 
-def test_weights_and_pictures_of_the_user(tmp_path, qsim) -> None:
-    """Labels are what the float network says of all but one picture, so its error is known: 25 % of four."""
-    network = NETWORKS["resnet-32"].build(0)
-    save_file({name: np.array(network.constants[name]) for name in network.weights}, tmp_path / "w.safetensors")
-    records = np.random.default_rng(0).integers(0, 256, (6, 3073), dtype=np.uint8)
-    for place, record in enumerate(records[:4]):
-        image = SCALES["cifar-10"].apply(record[1:].reshape(3, 32, 32))
-        found = int(np.argmax(run(network, {"image": image})[network.outputs[0]]))
-        record[0] = (found + 1) % 10 if place == 2 else found
-    records[4:, 0] = 0
-    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
-    words = ("--weights", tmp_path / "w.safetensors", "--data", tmp_path, "--images", "0:4", "--prune", "1")
-    status, _, errors = qsim(
-        "estimate", "resnet-32", *words, "-m", "dense-16b-layer-dram", "--save", tmp_path / "n.qsn", "--out", tmp_path / "r.json"
-    )
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A convolution with ReLU, a fully connected layer."""
+    rng = np.random.default_rng(0)
+    weights = {"w": rng.standard_normal((4, 2, 3, 3)).astype(np.float32), "v": rng.standard_normal((64, 3)).astype(np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["c"]),
+        helper.make_node("MatMul", ["c", "v"], ["y"], name="fc"),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 4, 4])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])]
+    graph = helper.make_graph(nodes, "small", inputs, outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    path = tmp_path / "small.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def test_a_file_on_given_images_becomes_runs_that_can_be_reported(model: Path, tmp_path: Path, qsim: Command) -> None:
+    images, out = tmp_path / "images.npz", tmp_path / "run.json"
+    np.savez(images, x=np.random.default_rng(1).standard_normal((3, 2, 4, 4)).astype(np.float32))
+    words = ["--dim", "N=1", "--input", images, "--prune", "0.5", "--prune", "fc=0.25", "--bits", "3"]
+    status, text, errors = qsim("estimate", model, *words, "-m", "sparse-layer-dram", "-m", "dense-16b-layer-dram", "--out", out)
     assert status == 0, errors
-    (result,) = load_runs(tmp_path / "r.json")
-    assert result.quality == Quality(test_error=25.0, float_test_error=25.0, test_images=4)
-    assert "SYNTHETIC" not in result.weight_source
-    assert result.file_bytes == (tmp_path / "n.qsn").stat().st_size
-    assert result.model.hash == (tmp_path / "n.qsn").read_bytes()[4:36].hex()
-    assert NetworkFile.load(tmp_path / "n.qsn").network.source == "weights of w.safetensors (resnet-32)"
-    for rest, message in (
-        (("resnet-18", "--weights", tmp_path / "w.safetensors"), "is missing"),
-        (("resnet-32", "--data", tmp_path, "--density", "0.5"), "one of them"),
-        (("ese-lstm", "--data", tmp_path), "[1, 3, height, width]"),
-    ):
-        status, _, errors = qsim("estimate", *rest)
-        assert status == 2
-        assert message in errors
+    assert "sparse-layer-dram" in text
+    runs = load_runs(out)
+    assert [len(run.inputs) for run in runs] == [3, 3]
+    assert [layer[0].name for layer in runs[0].layers] == ["conv", "fc"]
+    assert "inference on 3 of images.npz" in runs[0].weight_source
+    assert "accuracy not measured" in runs[0].weight_source
+    # Half of 72 and a quarter of 192 weights kept: no pixel can issue more products.
+    assert all(image.macs <= 36 * 16 for image in runs[0].layers[0])
+    assert all(image.macs <= 48 for image in runs[0].layers[1])
+    assert qsim("report", out, "--out", tmp_path / "report")[0] == 0
+
+
+def test_a_network_by_name_is_labelled_synthetic(qsim: Command) -> None:
+    status, text, _ = qsim("estimate", "ese-lstm", "--density", "0.5", "--json")
+    assert status == 0
+    assert "SYNTHETIC weights" in json.loads(text)["weights"]
+    assert "density 0.5 stated" in json.loads(text)["weights"]
+
+
+def test_what_is_not_simulated_is_said(qsim: Command) -> None:
+    status, text, _ = qsim("estimate", "transformer-encoder", "--json")
+    assert status == 0
+    assert "NOT simulated" in json.loads(text)["weights"]
+    assert "layer1.scores" in json.loads(text)["weights"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["vgg-17"], "did you mean 'vgg-16'?"),
+        (["ese-lstm", "--prune", "half"], "--prune must be like 0.3 or conv1=0.3"),
+        (["ese-lstm", "--prune", "fc9=0.3"], "densities must be layers of the network"),
+        (["ese-lstm", "--density", "2"], "activation density must be 0 to 1"),
+        (["ese-lstm", "--prune", "0"], "density must be above 0, at most 1"),
+        (["ese-lstm", "--bits", "40"], "bits must be 1 to 16"),
+        (["ese-lstm", "--input", "no.npz", "--density", "0.5"], "--input, --data and --density must be one of them"),
+        (["ese-lstm", "--input", "no.npz"], "no.npz is not an .npz file"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(words: list[str], message: str, qsim: Command) -> None:
+    status, _, errors = qsim("estimate", *words)
+    assert status == 2
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_inputs_of_another_shape_are_refused(model: Path, tmp_path: Path, qsim: Command) -> None:
+    images = tmp_path / "images.npz"
+    np.savez(images, x=np.zeros((3, 5), dtype=np.float32))
+    status, _, errors = qsim("estimate", model, "--dim", "N=1", "--input", images)
+    assert status == 2
+    assert "images.npz.x must be of shape [1, 2, 4, 4], or several of them" in errors

@@ -72,7 +72,7 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
         (MINIMAL + '[prune]\nmethod = "gradual"', "prune.density is missing"),
         (MINIMAL + '[prune]\nmethod = "gradual"\ndensity = 0.0', "prune.density must be above 0, at most 1, not 0.0"),
         (MINIMAL + '[prune]\nmethod = "gradual"\ndensity = "3 %"', "prune.density must be a number, not '3 %'"),
-        (MINIMAL + '[prune]\nmethod = "gradul"', r"legal values: none, zeros, iterative, gradual \(did you mean 'gradual'"),
+        (MINIMAL + '[prune]\nmethod = "gradul"', r"legal values: none, zeros, iterative, gradual, structured \(did you mean 'gradual'"),
         (MINIMAL + '[prune]\nmethod = "iterative"\ndensities = [0.1, 2]', r"prune.densities\[1\] must be above 0"),
         (MINIMAL + '[prune]\nmethod = "iterative"\ndensities = 0.1', "prune.densities must be a list"),
         (MINIMAL + "[finetune]\nepochs = 1.5", "finetune.epochs must be a whole number, not 1.5"),

@@ -87,7 +87,7 @@ def test_tables_do_not_depend_on_the_last_bit_of_a_logarithm() -> None:
 def test_decisions_are_counted() -> None:
     cells = np.array([[4, 4, 0], [3, 4, 4]])
     assert decisions(cells, 4) == 6 + 2 * 2  # six cells, two symbols of two bits
-    assert decisions(cells, None) == 6 * 3
+    assert decisions(cells.astype(np.uint16), None) == 6 * 3
 
 
 def test_damaged_streams_are_refused() -> None:

@@ -63,7 +63,7 @@ def test_damage_with_a_right_hash_is_refused_or_gives_a_valid_model(place, new, 
     [
         (0, 3, "node0.window.kind must be an integer from 1 to 2"),
         (1, 3, "conv.out_channels must be a positive multiple of the 2 groups"),
-        (2, 400, "window.kernel must be an integer from 1 to 256"),
+        (2, 600, "window.kernel must be an integer from 1 to 512"),
         (2, 200, "geometry.kernel must be at most 5 x 6 pixels and the padding"),
         (12, 3, "geometry.groups must be a divisor of the 2 channels"),
     ],

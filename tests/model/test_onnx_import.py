@@ -284,6 +284,17 @@ def test_a_wrong_import_is_an_error(tmp_path):
         check_onnx(path, network)
 
 
+def test_a_small_file_cannot_ask_for_all_memory(tmp_path):
+    nodes = [
+        helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
+        helper.make_node("Relu", ["zeros"], ["more"], name="blow"),
+        helper.make_node("Add", ["x", "more"], ["y"]),
+    ]
+    path = write_nodes(tmp_path / "n.onnx", nodes, {"x": X[:1, :1].copy()}, {"huge": np.array([1 << 20, 1 << 20])}, ["y"])
+    with pytest.raises(FileFormatError, match=r"'blow' \(Relu\) must be a constant of at most"):
+        import_onnx(path)
+
+
 def test_what_is_no_onnx_file_is_refused(tmp_path):
     (tmp_path / "n.onnx").write_bytes(b"\xff\xff not onnx")
     with pytest.raises(FileFormatError, match=r"n\.onnx"):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qsim.actions import Action
 from qsim.arch.presets import MACHINES
 from qsim.errors import UnsupportedProgram
 from qsim.estimate import Plan, draw_zeros, infer_zeros, prepare, simulate
@@ -85,6 +86,18 @@ def test_gates_of_an_lstm_read_the_state_of_the_step_before() -> None:
             np.testing.assert_allclose(np.tanh(cell) / (1 + np.exp(-o)), states[step, part, 0], rtol=1e-4, atol=1e-5)
     for layer in layers:
         assert_put_back(network, layer)
+
+
+def test_the_cell_of_an_lstm_is_counted_at_the_drain() -> None:
+    """Three steps of four cells: 5 additions and 3 multiplications a cell and step, beside two additions a result of both matrices."""
+    b = Builder("lstm", 0)
+    w, r = b.weight("w", 1, 16, 6, fan_in=4), b.weight("r", 1, 16, 4, fan_in=4)
+    network = b.network(b.op("LSTM", "lstm", b.input("x", 3, 1, 6), w, r, hidden_size=4))
+    prepared = prepare(network, SPARSE, Plan(densities={}))
+    results = simulate(prepared, draw_zeros(prepared, 1.0, 0))
+    counts = [{(e.access.action, e.access.width_bits): e.count for e in r.counts if e.access.unit == "drain"} for r in results]
+    assert [found.get((Action.INT_ADD, 32)) for found in counts] == [2 * 3 * 16, 2 * 3 * 16 + 5 * 12]
+    assert [found.get((Action.INT_MULTIPLY, 16), 0) for found in counts] == [0, 3 * 12]
 
 
 def test_what_is_no_matrix_of_weights_is_left_out_by_name() -> None:

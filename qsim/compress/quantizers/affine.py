@@ -1,9 +1,10 @@
 """Uniform affine quantisation: ``w = scale * (q - zero)`` with ``bits`` bits of q, integer arithmetic only.
 
-The scale becomes dyadic, ``b / 2^c`` with integer b (Yao et al., HAWQ-V3, arXiv:2011.10680). One scale a layer: ``b (q - zero)`` are the layer's codebook, so codebook and sparse machines run it, any zero point included. One scale a row: the row's q are small integers
-that are scaled at the drain, which is the pyramid form, so pvq machines run it; it is symmetric, since a zero point of a row would need the
-sum of the activations. The step is trained by fine-tuning (Esser et al., LSQ, ICLR 2020, but for its gradient scale), the weights by
-``epochs`` of training through the quantiser.
+The scale becomes dyadic, ``b / 2^c`` with integer b (Yao et al., HAWQ-V3, arXiv:2011.10680). With one scale a layer, the integers
+``b (q - zero)`` are the layer's codebook, so codebook and sparse machines run it, any zero point included. With one scale a row, its q are
+small integers that are scaled at the drain, which is the pyramid form, so pvq machines run it; it is symmetric, since a zero point of a row
+would need the sum of the activations. The step is trained by fine-tuning (Esser et al., LSQ, ICLR 2020, but for its gradient scale), the
+weights by ``epochs`` of training through the quantiser.
 """
 
 from dataclasses import dataclass

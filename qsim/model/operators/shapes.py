@@ -181,8 +181,9 @@ def _pad(call: Call) -> tuple[Array]:
 
 
 def _constant_of_shape(call: Call) -> tuple[Array]:
-    shape = tuple(call.list_of_integers(0) or ())
-    return (np.full(shape, call.number("value", 0.0), dtype=np.dtype(call.text("dtype", "float32"))),)
+    """A tensor of one number, which takes the memory of one."""
+    value = np.asarray(call.number("value", 0.0)).astype(call.text("dtype", "float32"))
+    return (np.broadcast_to(value, tuple(call.list_of_integers(0) or ())),)
 
 
 def _range(call: Call) -> tuple[Array]:

@@ -1,0 +1,49 @@
+"""Is the Hessian's diagonal exact where second-order back-propagation is, and the other estimate what Adam would hold?"""
+
+import numpy as np
+import torch
+
+from qsim.compress.curvature import Curvature, adam_moments, hessian_diagonal, importance
+from qsim.compress.network import forward
+from tests.compress.test_network import LAYOUT, initial_parameters, loss, small_samples
+
+
+def exact_diagonal(parameters: torch.Tensor) -> torch.Tensor:
+    samples = small_samples()
+    every = torch.arange(len(samples))
+    hessian = torch.autograd.functional.hessian(lambda flat: loss(flat, samples, every), parameters)
+    return torch.diagonal(hessian)
+
+
+def test_the_last_layer_is_exact() -> None:
+    parameters = initial_parameters(LAYOUT, torch.Generator().manual_seed(1))
+    found = LAYOUT.weights(hessian_diagonal(LAYOUT, parameters, small_samples()))[-1]
+    expected = LAYOUT.weights(exact_diagonal(parameters))[-1]
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_earlier_layers_are_close_and_never_negative() -> None:
+    parameters = initial_parameters(LAYOUT, torch.Generator().manual_seed(1))
+    flat = hessian_diagonal(LAYOUT, parameters, small_samples())
+    expected = exact_diagonal(parameters)[: LAYOUT.weight_count]
+    assert float(flat.min()) >= 0
+    assert np.corrcoef(flat.numpy(), expected.numpy())[0, 1] > 0.9
+
+
+def test_adam_moments_of_one_batch_are_its_gradients() -> None:
+    parameters, samples = initial_parameters(LAYOUT, torch.Generator().manual_seed(1)), small_samples(count=30)  # one batch
+    variable = parameters.clone().requires_grad_()
+    torch.nn.functional.cross_entropy(forward(LAYOUT, variable, samples.normalised(slice(0, len(samples))))[-1], samples.labels).backward()
+    found = adam_moments(LAYOUT, parameters, samples, torch.Generator().manual_seed(0))
+    # Bias-corrected, the second moment after one step is the squared gradient.
+    assert torch.allclose(found, variable.grad[: LAYOUT.weight_count].abs(), atol=1e-4)
+
+
+def test_a_thousand_samples_say_what_more_say() -> None:
+    """Choi et al., figure 2: few samples are enough."""
+    parameters, samples = initial_parameters(LAYOUT, torch.Generator().manual_seed(1)), small_samples(count=600)
+    few, all_ = (
+        np.concatenate([part.ravel() for part in importance(Curvature.HESSIAN, LAYOUT, parameters, samples, count, torch.Generator())])
+        for count in (200, 600)
+    )
+    assert np.corrcoef(few, all_)[0, 1] > 0.95

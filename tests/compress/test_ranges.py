@@ -1,0 +1,72 @@
+"""Do the range rules find what their sources say, and is affine quantisation integer arithmetic with a dyadic scale?"""
+
+import numpy as np
+import pytest
+import torch
+
+from qsim.compress.histogram import Histogram
+from qsim.compress.quantizers.affine import Affine, AffineWeights
+from qsim.compress.ranges import Range, aciq, range_of
+from qsim.compress.shared import FormatLimits
+
+RANDOM = np.random.default_rng(0)
+LAPLACE, NORMAL = RANDOM.laplace(size=60_000), RANDOM.normal(size=60_000)
+LIMITS = FormatLimits(weight_bits=16, scale_bits=16, largest_fraction=30, gain=0.7)
+
+
+# Banner et al., NeurIPS 2019: optimal clip values for 2, 3 and 4 bits, in units of b and of the deviation.
+@pytest.mark.parametrize(
+    ("weights", "published"), [(LAPLACE, {2: 2.83, 3: 3.89, 4: 5.03}), (NORMAL, {2: 1.71, 3: 2.15, 4: 2.55})], ids=["laplace", "normal"]
+)
+def test_aciq_clips_where_the_paper_does(weights: np.ndarray, published: dict[int, float]) -> None:
+    for bits, clip in published.items():
+        assert aciq(Histogram.of(weights), bits) == pytest.approx(clip, rel=0.02)
+
+
+@pytest.mark.parametrize("rule", Range)
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_ranges_lie_within_the_weights_around_zero(rule: Range, bits: int) -> None:
+    for weights in (LAPLACE, NORMAL + 0.3, np.abs(NORMAL), np.zeros(5), np.array([2.0])):
+        low, high = range_of(rule, Histogram.of(weights), bits)
+        assert min(0.0, weights.min()) <= low <= 0 <= high <= max(0.0, weights.max())
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_the_rule_of_least_error_has_the_least_error(bits: int) -> None:
+    def error(rule: Range) -> float:
+        scale, zero, steps = Affine(bits=bits, range=rule).steps(LAPLACE)
+        return float(np.mean((scale * (steps - zero) - LAPLACE) ** 2))
+
+    best = error(Range.MSE)
+    assert all(best <= 1.05 * error(rule) for rule in Range)
+    assert best < 0.5 * error(Range.MINMAX)
+
+
+def test_asymmetric_steps_use_all_levels_of_a_lopsided_range() -> None:
+    weights = np.abs(NORMAL)
+    errors = []
+    for symmetric in (True, False):
+        scale, zero, steps = Affine(bits=3, symmetric=symmetric, range=Range.MINMAX).steps(weights)
+        errors.append(np.mean((scale * (steps - zero) - weights) ** 2))
+    assert errors[1] < 0.3 * errors[0]
+
+
+def test_codebook_is_a_dyadic_scale_times_integers() -> None:
+    kept = RANDOM.random((6, 9)) < 0.7
+    steps = RANDOM.integers(0, 16, int(kept.sum()))
+    weights = AffineWeights(steps, 5, 0.037, kept, kept)
+    form = weights.form(LIMITS)
+    levels = np.unique(steps - 5)
+    multiple = form.codebook[levels == 1][0]
+    assert np.array_equal(form.codebook, multiple * levels)
+    assert multiple * form.weight_format.lsb == pytest.approx(0.037 * LIMITS.gain, rel=1e-3)
+    assert np.allclose(form.weight_format.dequantise(form.reconstruct()), weights.weights().numpy() * LIMITS.gain, atol=1e-3)
+
+
+def test_gradient_of_the_step_is_that_of_autograd() -> None:
+    kept = np.ones((4, 5), dtype=bool)
+    weights = AffineWeights(RANDOM.integers(0, 8, 20), 3, 0.1, kept, None)
+    upstream = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    scale = weights.trainable.clone().requires_grad_()
+    (weights.weights() / weights.trainable * scale * upstream).sum().backward()
+    assert torch.allclose(weights.pull_back(upstream), scale.grad, atol=1e-5)

@@ -1,0 +1,59 @@
+"""Does the comparison of methods measure every point, choose the Pareto points rightly and draw them?"""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from qsim.arch.presets import MACHINES
+from qsim.compress.quantizers import QUANTIZERS
+from qsim.methods import STEPS, Base, MethodBench, Step, bench_methods, recipe_of
+from qsim.progress import silent
+from reports.pareto import picture
+from workloads.mnist import load_mnist
+
+FEW = (
+    Step(method="hierarchical", settings="entries = 8", base=Base.DENSE, machine="codebook-dram"),
+    Step(method="uniform", settings="entries = 15", base=Base.PRUNED, machine="sparse-sram"),
+)
+
+
+@cache
+def found() -> MethodBench:
+    full = load_mnist()
+    few = replace(full, train=full.train.part(0, 2_000), validation=full.validation.part(0, 500), test=full.test.part(0, 500))
+    return bench_methods(
+        "lenet-300-100", few, technology="han2015-45nm", images=(0,), steps=FEW, finetune_epochs=0, prune_epochs=2, progress=silent
+    )
+
+
+def test_every_method_is_compared_and_every_step_is_a_recipe_for_a_machine() -> None:
+    assert {step.method for step in STEPS} == set(QUANTIZERS)
+    for step in STEPS:
+        assert isinstance(recipe_of(step, 1, 0).quantise, QUANTIZERS[step.method])
+        assert step.machine in MACHINES
+
+
+def test_points_hold_what_was_measured() -> None:
+    dense, pruned = found().points
+    assert dense.bits_per_weight == pytest.approx(8 * dense.bytes / 266_200)
+    assert dense.ratio == pytest.approx(4 * 266_610 / dense.bytes)
+    assert 2.5 < dense.bits_per_weight < 3.1  # eight centroids
+    assert pruned.bytes < dense.bytes / 3  # 8 % of the weights
+    assert pruned.bytes_context < pruned.bytes
+    assert pruned.cycles < dense.cycles
+    assert all(0 < point.test_error < 15 and point.energy_pj > 0 for point in (dense, pruned))
+
+
+def test_pareto_points_are_those_that_none_beats_in_both() -> None:
+    first = found().points[0]
+    sizes = ((10, 3.0), (20, 2.0), (30, 2.5), (20, 2.2), (40, 1.0), (9, 9.0))
+    points = tuple(replace(first, bytes=size, test_error=error) for size, error in sizes)
+    best = replace(found(), points=points).pareto()
+    assert [(point.bytes, point.test_error) for point in best] == [(9, 9.0), (10, 3.0), (20, 2.0), (40, 1.0)]
+
+
+def test_the_picture_is_drawn() -> None:
+    files = picture(found())
+    assert set(files) == {"pareto.svg", "pareto.png"}
+    assert b"hierarchical" in files["pareto.svg"]
