@@ -12,7 +12,7 @@ from rich.table import Table
 from qsim import __version__
 from qsim.files import write_text_atomically
 
-MODULES = ("bench_start", "bench_sim", "bench_files", "bench_networks", "bench_import", "bench_compress")
+MODULES = ("bench_start", "bench_sim", "bench_files", "bench_networks", "bench_import", "bench_compress", "bench_network_file")
 
 
 def main() -> None:

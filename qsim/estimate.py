@@ -17,12 +17,15 @@ from qsim.arch.architecture import Architecture, PEKind
 from qsim.compress.post_training import Coding, PostTraining, real_weights
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
-from qsim.errors import DataError, UnsupportedProgram
+from qsim.errors import DataError, FileFormatError, UnsupportedProgram
+from qsim.formats.container import content_hash
+from qsim.formats.symbols import EncodeOptions
 from qsim.model.matrix_layers import matrix_layers
 from qsim.model.network import Array, Network
+from qsim.model.network_file import CodedMatrix, NetworkFile
 from qsim.model.reference import run
 from qsim.progress import Progress, silent
-from qsim.results import LayerResult, RunResult, Source
+from qsim.results import LayerResult, Quality, RunResult, Source
 from qsim.run import peak_of
 from qsim.sim.lower_model import Lowered
 from qsim.sim.lower_network import connect, follows, image_bytes, lower_matrix
@@ -30,6 +33,8 @@ from qsim.sim.model import Engine, simulate_layer
 from qsim.sim.network_layers import MachineLayer, machine_activations, machine_layer, machine_weights, put_weights
 
 Tensors = Mapping[str, Array]
+OPTIONS = EncodeOptions()
+NOT_MEASURED = "accuracy not measured"
 CODINGS = {PEKind.DENSE: Coding.FIXED, PEKind.CODEBOOK: Coding.CODEBOOK, PEKind.SPARSE: Coding.CODEBOOK, PEKind.PVQ: Coding.PULSES}
 
 
@@ -72,9 +77,10 @@ class Prepared:
     layers: tuple[MachineLayer, ...]
     lowered: tuple[Lowered, ...]
     left_out: tuple[str, ...]
+    file: NetworkFile
 
     @property
-    def bytes(self) -> int:
+    def image_bytes(self) -> int:
         """What all weights take in the memories of the PEs."""
         return sum(image_bytes(layer, self.machine) for layer in self.lowered)
 
@@ -91,22 +97,47 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     if not found:
         raise UnsupportedProgram(path=network.name, rule="a network with a matrix layer", value=left_out or "none")
     constants, lowered = dict(network.constants), []
+    coded: dict[tuple[str, int | None], CodedMatrix] = {}
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
         form = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
         assert layer.layer.weight is not None
+        place = layer.layer.weight, layer.layer.part
+        coded[place] = CodedMatrix.of(*place, layer.name, form, OPTIONS)
         constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, real_weights(form))
         del form
         progress("prune, quantise, prepare", number, len(found))
+    changed = replace(network, constants=constants, passes=(*network.passes, plan.text))
     return Prepared(
-        network=replace(network, constants=constants, passes=(*network.passes, plan.text)),
+        network=changed,
+        file=NetworkFile(network=changed, matrices=tuple(coded.values())),
         machine=machine,
         plan=plan,
         layers=found,
         lowered=connect(network, found, lowered, machine),
         left_out=left_out,
     )
+
+
+def restore(file: NetworkFile) -> Network:
+    """Return the network of a file, its matrices decoded into its constants: to the bit what :func:`prepare` simulates.
+
+    Raises :class:`FileFormatError` for matrices that are not of the network's layers.
+    """
+    try:
+        layers = {layer.name: layer for layer in _machine_layers(file.network)[0]}
+    except (IndexError, KeyError, ValueError, TypeError) as error:
+        raise FileFormatError(f"the file describes layers that cannot be: {error}") from error
+    constants = dict(file.network.constants)
+    for matrix in file.matrices:
+        layer = layers.get(matrix.layer)
+        if layer is None or (layer.rows, layer.geometry.columns) != (matrix.rows, matrix.cols) or layer.layer.weight != matrix.constant:
+            raise FileFormatError(
+                path=f"matrix {matrix.layer}", rule="a layer of the network, in its shape", value=[matrix.rows, matrix.cols]
+            )
+        constants[matrix.constant] = put_weights(replace(file.network, constants=constants), layer, real_weights(matrix.decode()))
+    return replace(file.network, constants=constants)
 
 
 def _machine_layers(network: Network) -> tuple[tuple[MachineLayer, ...], tuple[str, ...]]:
@@ -121,9 +152,17 @@ def _machine_layers(network: Network) -> tuple[tuple[MachineLayer, ...], tuple[s
 
 def infer_zeros(prepared: Prepared, inputs: Tensors, progress: Progress = silent) -> list[npt.NDArray[np.bool_]]:
     """Return which activations each layer reads are not zero, from inference of the prepared network on ``inputs``."""
-    names = {layer.layer.input for layer in prepared.layers}
-    values = run(prepared.network, inputs, keep=names, only=(), progress=progress)
-    return [machine_activations(layer, values[layer.layer.input] != 0) for layer in prepared.layers]
+    return infer(prepared, inputs, progress, outputs=False)[0]
+
+
+def infer(
+    prepared: Prepared, inputs: Tensors, progress: Progress = silent, *, outputs: bool = True
+) -> tuple[list[npt.NDArray[np.bool_]], list[Array]]:
+    """As :func:`infer_zeros`, and the outputs of the network where they are wanted."""
+    names, wanted = {layer.layer.input for layer in prepared.layers}, prepared.network.outputs if outputs else ()
+    values = run(prepared.network, inputs, keep=names, only=wanted, progress=progress)
+    zeros = [machine_activations(layer, values[layer.layer.input] != 0) for layer in prepared.layers]
+    return zeros, [values[name] for name in wanted]
 
 
 def draw_zeros(prepared: Prepared, density: float, seed: int) -> list[npt.NDArray[np.bool_]]:
@@ -155,19 +194,24 @@ def estimate(
     images: Sequence[Callable[[], list[npt.NDArray[np.bool_]]]],
     activations: str,
     *,
-    measured: str = "accuracy not measured",
+    measured: str = NOT_MEASURED,
+    quality: Callable[[], Quality | None] = lambda: None,
     seed: int = 0,
     engine: str = Engine.FAST,
     progress: Progress = silent,
 ) -> RunResult:
-    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from, ``measured`` what is lost."""
+    """Simulate every image and price the counts; ``activations`` says in words where their zeros come from, ``measured`` what is lost.
+
+    ``quality`` is asked when all images have been run.
+    """
     network, machine = prepared.network, prepared.machine
     found = [simulate(prepared, image(), engine, progress) for image in images]
+    found_quality = quality()
     layers = tuple(zip(*found, strict=True))
     recipe, shape = prepared.plan.text, repr((network.name, [layer.layer for layer in prepared.layers]))
     return RunResult(
         workload=Source(name=network.name, hash=_hash(shape)),
-        model=Source(name=f"{network.name} (estimate)", hash=_hash(shape + recipe + network.source)),
+        model=Source(name=f"{network.name} (estimate)", hash=content_hash(prepared.file.data)),
         recipe=Source(name=recipe, hash=_hash(recipe + repr(sorted(prepared.plan.densities.items())))),
         architecture=Source(name=machine.name, hash=machine.hash),
         technology=Source(name=technology.name, hash=technology.hash),
@@ -176,17 +220,22 @@ def estimate(
         seed=seed,
         clock_hz=machine.clock_hz,
         inputs=tuple(range(len(images))),
-        file_bytes=max(1, prepared.bytes),
+        file_bytes=prepared.file.file_bytes,
         float_bytes=4 * network.parameters,
         layers=layers,
         energy=account(layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
         peak=peak_of(machine),
-        weight_source="; ".join([network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured)]),
+        weight_source="; ".join(
+            [network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured, found_quality)]
+        ),
+        quality=found_quality,
     )
 
 
-def _labels(prepared: Prepared, measured: str) -> list[str]:
-    text = [f"not retrained, {measured}", "size: memories of the PEs, not a file"]
+def _labels(prepared: Prepared, measured: str, quality: Quality | None) -> list[str]:
+    if quality is not None:
+        measured = f"top-1 error {quality.test_error:.1f} % of {quality.test_images} pictures"
+    text = [f"not retrained, {measured}", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
     macs = sum(layer.layer.macs for layer in prepared.layers)
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))

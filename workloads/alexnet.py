@@ -2,9 +2,15 @@
 
 from qsim.model.network import Network
 from workloads.builder import Builder, NetworkWorkload
+from workloads.state_dict import Counterpart, sequence
 
 # Deep Compression, Table 4: per cent of weights kept.
 KEPT = {"conv1": 84, "conv2": 38, "conv3": 35, "conv4": 37, "conv5": 37, "fc6": 9, "fc7": 9, "fc8": 25}
+
+MODULES = {
+    **{f"conv{place}": f"features.{module}" for place, module in enumerate((0, 3, 6, 8, 10), 1)},
+    **{f"fc{place}": f"classifier.{module}" for place, module in ((6, 1), (7, 4), (8, 6))},
+}
 
 
 def build(seed: int = 0) -> Network:
@@ -35,4 +41,7 @@ WORKLOAD = NetworkWorkload(
     parameters_source="Caffe bvlc_alexnet; 61 M in Deep Compression, Table 4",
     densities={name: kept / 100 for name, kept in KEPT.items()},
     density_source="Han, Mao, Dally, Deep Compression, ICLR 2016, Table 4",
+    counterpart=Counterpart(
+        name="Caffe's AlexNet in torchvision's names (torchvision's own alexnet has other sizes)", modules=sequence(MODULES)
+    ),
 )

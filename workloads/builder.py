@@ -12,6 +12,7 @@ import numpy as np
 
 from qsim.model.draft import Draft
 from qsim.model.network import Array, Attribute, Network, Operator, TensorType
+from workloads.state_dict import Counterpart
 
 FLOAT = np.dtype(np.float32)
 
@@ -22,7 +23,7 @@ class NetworkWorkload:
 
     ``build(seed)`` makes it with synthetic weights. ``parameters``: as published, batch normalisation with its scale and shift included;
     ``folded``: how many of them folding leaves out. ``densities``: weights kept, by layer, as published, or ``density`` for all others,
-    chosen here where ``density_source`` says so.
+    chosen here where ``density_source`` says so. ``counterpart``: the published model whose trained weights fit.
     """
 
     name: str
@@ -34,6 +35,7 @@ class NetworkWorkload:
     densities: Mapping[str, float] = field(default_factory=dict)
     density: float = 1.0
     density_source: str
+    counterpart: Counterpart | None = None
 
 
 class Builder:

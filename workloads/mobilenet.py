@@ -2,6 +2,7 @@
 
 from qsim.model.network import Network
 from workloads.builder import Builder, NetworkWorkload
+from workloads.state_dict import Counterpart
 
 # V1: output channels and stride of each depthwise separable convolution. V2: expansion, output channels, repeats, first stride.
 V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
@@ -39,6 +40,18 @@ def _inverted(b: Builder, name: str, x: str, expansion: int, out: int, stride: i
     return b.op("Add", f"{name}.add", x, y) if stride == 1 and b.channels(x) == out else y
 
 
+def _modules() -> dict[str, tuple[str, str | None]]:
+    """Return torchvision's modules of MobileNet-V2: ``features`` counts the blocks through."""
+    found: dict[str, tuple[str, str | None]] = {"conv1": ("features.0.0", "features.0.1"), "conv_last": ("features.18.0", "features.18.1")}
+    names = [(f"block{stage}_{place + 1}", expansion) for stage, (expansion, _, repeats, _) in enumerate(V2, 1) for place in range(repeats)]
+    for number, (ours, expansion) in enumerate(names, 1):
+        steps = ["expand", "depthwise"] if expansion > 1 else ["depthwise"]
+        for place, step in enumerate(steps):
+            found[f"{ours}.{step}"] = f"features.{number}.conv.{place}.0", f"features.{number}.conv.{place}.1"
+        found[f"{ours}.project"] = f"features.{number}.conv.{len(steps)}", f"features.{number}.conv.{len(steps) + 1}"
+    return {**found, "fc": ("classifier.1", None)}
+
+
 MOBILENET_V1 = NetworkWorkload(
     name="mobilenet-v1",
     citation="A. Howard et al., MobileNets: Efficient CNNs for Mobile Vision Applications, arXiv:1704.04861, Table 1",
@@ -56,6 +69,7 @@ MOBILENET_V2 = NetworkWorkload(
     parameters=3_504_872,
     parameters_source="torchvision mobilenet_v2; 3.4 M in the paper",
     folded=17_056,
+    counterpart=Counterpart(name="torchvision mobilenet_v2", modules=_modules()),
     density=0.5,
     density_source="chosen here: 50 % everywhere; no published per-layer densities",
 )

@@ -2,6 +2,7 @@
 
 from qsim.model.network import Network
 from workloads.builder import Builder, NetworkWorkload
+from workloads.state_dict import Counterpart
 
 WIDTHS = (64, 128, 256, 512)
 CITATION = "K. He, X. Zhang, S. Ren, J. Sun, Deep Residual Learning for Image Recognition, CVPR 2016, Table 1"
@@ -51,6 +52,19 @@ def build_50(seed: int = 0) -> Network:
     return _build("resnet-50", seed, blocks=(3, 4, 6, 3), bottleneck=True)
 
 
+def _modules(blocks: tuple[int, ...], convolutions: int) -> dict[str, tuple[str, str | None]]:
+    """Return torchvision's modules; the first block of a stage that changes size has a shortcut of its own."""
+    found: dict[str, tuple[str, str | None]] = {"conv1": ("conv1", "bn1"), "fc": ("fc", None)}
+    for stage, count in enumerate(blocks, 1):
+        for place in range(count):
+            ours, theirs = f"conv{stage + 1}_{place + 1}", f"layer{stage}.{place}"
+            for number in range(1, convolutions + 1):
+                found[f"{ours}.conv{number}"] = f"{theirs}.conv{number}", f"{theirs}.bn{number}"
+            if place == 0 and (stage > 1 or convolutions == 3):
+                found[f"{ours}.shortcut"] = f"{theirs}.downsample.0", f"{theirs}.downsample.1"
+    return found
+
+
 RESNET_18 = NetworkWorkload(
     name="resnet-18",
     citation=CITATION,
@@ -58,6 +72,7 @@ RESNET_18 = NetworkWorkload(
     parameters=11_689_512,
     parameters_source="torchvision resnet18",
     folded=4_800,
+    counterpart=Counterpart(name="torchvision resnet18", modules=_modules((2, 2, 2, 2), 2)),
     density=0.3,
     density_source="chosen here: 30 % everywhere; no published per-layer densities",
 )
@@ -68,6 +83,7 @@ RESNET_50 = NetworkWorkload(
     parameters=25_557_032,
     parameters_source="torchvision resnet50",
     folded=26_560,
+    counterpart=Counterpart(name="torchvision resnet50", modules=_modules((3, 4, 6, 3), 3)),
     density=0.3,
     density_source="chosen here: 30 % everywhere; no published per-layer densities",
 )

@@ -4,6 +4,7 @@ import numpy as np
 
 from qsim.model.network import Network
 from workloads.builder import Builder, NetworkWorkload
+from workloads.state_dict import Counterpart
 
 
 def build(seed: int = 0) -> Network:
@@ -27,6 +28,17 @@ def _block(b: Builder, name: str, x: str, width: int) -> str:
     return b.relu(b.op("Add", f"{name}.add", y, x))
 
 
+MODULES: dict[str, tuple[str, str | None]] = {
+    "conv1": ("conv1", "bn1"),
+    **{
+        f"conv{stage}_{place + 1}.conv{number}": (f"layer{stage}.{place}.conv{number}", f"layer{stage}.{place}.bn{number}")
+        for stage in (1, 2, 3)
+        for place in range(5)
+        for number in (1, 2)
+    },
+    "fc": ("linear", None),
+}
+
 WORKLOAD = NetworkWorkload(
     name="resnet-32",
     citation="K. He, X. Zhang, S. Ren, J. Sun, Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2",
@@ -34,6 +46,7 @@ WORKLOAD = NetworkWorkload(
     parameters=464_154,
     parameters_source="Choi, El-Khamy, Lee, ICLR 2017, Table 1",
     folded=1_136,
+    counterpart=Counterpart(name="resnet32 of Y. Idelbayev's pytorch_resnet_cifar10", modules=MODULES),
     density=0.2,
     density_source="Choi, El-Khamy, Lee, ICLR 2017, Table 1: 20 % kept of the whole network; here of every layer",
 )

@@ -2,10 +2,21 @@
 
 from qsim.model.network import Network
 from workloads.builder import Builder, NetworkWorkload
+from workloads.state_dict import Counterpart, sequence
 
 # Squeezed and expanded channels of each fire module; a pool stands before fire4 and fire8 (1-based from fire2).
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 POOLED = (4, 8)
+
+MODULES = {
+    "conv1": "features.0",
+    **{
+        f"fire{fire}.{part}": f"features.{place}.{name}"
+        for fire, place in enumerate((3, 4, 5, 7, 8, 9, 10, 12), 2)
+        for part, name in (("squeeze", "squeeze"), ("expand1", "expand1x1"), ("expand3", "expand3x3"))
+    },
+    "conv10": "classifier.1",
+}
 
 
 def build(seed: int = 0) -> Network:
@@ -31,4 +42,5 @@ WORKLOAD = NetworkWorkload(
     parameters_source="torchvision squeezenet1_0",
     density=0.33,
     density_source="chosen here: 33 % everywhere; no published per-layer densities",
+    counterpart=Counterpart(name="torchvision squeezenet1_0", modules=sequence(MODULES)),
 )

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsim.cli.options import json_option, technology_option
+from qsim.cli.options import image_indices, images_option, json_option, technology_option
 from qsim.errors import DataError, QsimError, nearest
 
 if TYPE_CHECKING:
     from qsim.cli.trained import Measurement
+    from qsim.energy.technology import Technology
     from qsim.estimate import Plan, Prepared
     from qsim.model.network import Array, Network
     from qsim.progress import Progress
@@ -25,7 +26,11 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 @click.option("--machine", "-m", "machines", multiple=True, metavar="NAME|FILE", help=f"Machine; repeatable. Default: {DEFAULT_MACHINE}.")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a machine field; repeatable.")
 @technology_option
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="Trained weights of a named network (.safetensors, .pth).")
 @click.option("--input", "given", type=click.Path(path_type=Path, dir_okay=False), help="An .npz file with an array for each input.")
+@click.option("--data", type=click.Path(path_type=Path), help="Real pictures: cifar-10-batches-bin, or a folder a class as ImageNet has.")
+@images_option
+@click.option("--normalise", type=click.Choice(["cifar-10", "imagenet"]), help="Means and deviations of the pictures. Default: their own.")
 @click.option("--density", type=float, help="Activations that are not zero, 0 to 1, drawn at random instead of inference.")
 @click.option(
     "--prune", "kept", multiple=True, metavar="[LAYER=]SHARE", help="Share of the weights to keep, of all layers or of one; repeatable."
@@ -33,6 +38,7 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 @click.option("--bits", type=int, help="Bits of a weight's code. Default: as many as the machine has.")
 @click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="A size that an ONNX file leaves open: N=1, or input:axis=1.")
 @click.option("--seed", default=0, show_default=True, help="Seed of synthetic weights, inputs and drawn activations.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the quantised network of the first machine (.qsn).")
 @click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the runs to this JSON file.")
 @json_option
 def command(
@@ -40,12 +46,17 @@ def command(
     machines: tuple[str, ...],
     changes: tuple[str, ...],
     technology: str,
+    weights: Path | None,
     given: Path | None,
+    data: Path | None,
+    images: str,
+    normalise: str | None,
     density: float | None,
     kept: tuple[str, ...],
     bits: int | None,
     dims: tuple[str, ...],
     seed: int,
+    save: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -58,7 +69,8 @@ def command(
     Examples:
       qsim estimate vgg-16 --out run.json
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
-      qsim estimate resnet-50 --density 0.4
+      qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
+      qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
       qsim estimate efficientnet-lite0 --bits 4
     """
     from qsim.cli.compare_verb import comparison, comparison_table
@@ -66,21 +78,27 @@ def command(
     from qsim.cli.simulate_verb import chosen_machines
     from qsim.cli.trained import Measurement
     from qsim.energy.loader import load_technology
-    from qsim.estimate import estimate, prepare
+    from qsim.estimate import NOT_MEASURED, estimate, prepare
     from qsim.results import save_runs
 
-    if given is not None and density is not None:
-        raise QsimError(path="--input and --density", rule="one of them", value="both")
+    if sum(option is not None for option in (given, data, density)) > 1:
+        raise QsimError(path="--input, --data and --density", rule="one of them", value="more")
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
     runs: list[RunResult] = []
     with progress() as report:
-        network, plan = _network(name, dims, seed, report), _plan(name, kept, bits)
+        network, plan = _network(name, weights, dims, seed, report), _plan(name, kept, bits)
+        pictures = None if data is None else _pictures(network, data, images, normalise, report)
         measurement = Measurement.of(name, network, seed, report)
         for machine in chosen:
             prepared = prepare(network, machine, plan, report)
-            images, words = _activations(prepared, given, density, seed, report, measurement)
-            measured = {} if measurement is None else {"measured": measurement.compare(prepared.network).text}
-            runs.append(estimate(prepared, prices, images, words, **measured, seed=seed, progress=report))
+            if save is not None and not runs:
+                prepared.file.save(save)
+            if pictures is not None:
+                runs.append(pictures(prepared, prices, seed))
+                continue
+            feeds, words = _activations(prepared, given, density, seed, report, measurement)
+            measured = NOT_MEASURED if measurement is None else measurement.compare(prepared.network).text
+            runs.append(estimate(prepared, prices, feeds, words, measured=measured, seed=seed, progress=report))
     if out is not None:
         save_runs(out, runs)
     rows = comparison(runs, None)
@@ -96,11 +114,16 @@ def command(
         console().print(f"written to {out}; next: qsim report {out} --out report/")
 
 
-def _network(name: str, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
+def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
     from qsim.cli.import_verb import numbers, read_network
     from workloads import NETWORKS, TRAINED
+    from workloads.state_dict import load_state
 
     known = {**NETWORKS, **TRAINED}
+    if weights is not None and name not in NETWORKS:
+        raise QsimError(path="--weights", rule="used with the name of a network without weights of its own", value=str(weights))
+    if weights is not None:
+        return load_state(NETWORKS[name].build(seed), NETWORKS[name].counterpart, weights)
     if name in known:
         return known[name].build(seed)
     path = Path(name)
@@ -128,6 +151,25 @@ def _plan(name: str, kept: tuple[str, ...], bits: int | None) -> "Plan":
         else:
             density, densities = share, {}
     return Plan(density=density, densities=densities, bits=bits)
+
+
+def _pictures(
+    network: "Network", data: Path, images: str, normalise: str | None, report: "Progress"
+) -> "Callable[[Prepared, Technology, int], RunResult]":
+    """Return what estimates a prepared network on real pictures; the error of the float network is measured once, here."""
+    from qsim.estimate import estimate
+    from qsim.estimate_pictures import Pictures, float_error, picture_side
+    from workloads.images import SCALES, load_pictures
+
+    loaded = load_pictures(data, picture_side(network), image_indices(images))
+    scale = loaded.scale if normalise is None else SCALES[normalise]
+    before = float_error(network, loaded, scale, report)
+
+    def run(prepared: "Prepared", prices: "Technology", seed: int) -> "RunResult":
+        found = Pictures(prepared=prepared, data=loaded, scale=scale, hits=[])
+        return estimate(prepared, prices, found.images, found.words, quality=lambda: found.quality(before), seed=seed, progress=report)
+
+    return run
 
 
 def _activations(

@@ -100,8 +100,11 @@ def real_weights(form: Form) -> Weights:
     if isinstance(form, ScalarCoded):
         real: Weights = (form.codebook * form.weight_format.lsb).astype(np.float32)[form.codes]
         if form.mask is not None:
-            real *= form.mask
+            np.copyto(real, 0, where=~form.mask)
         return real
+    if isinstance(form, Dense):  # at most as wide as the mantissa, so that the product is exact
+        whole: Weights = np.multiply(form.values, np.float32(form.weight_format.lsb), dtype=np.float32, casting="unsafe")
+        return whole
     values = form.reconstruct() * form.weight_format.lsb
     if isinstance(form, Pyramid):
         values = values * (form.scales * form.scale_format.lsb)[:, None]
@@ -110,7 +113,12 @@ def real_weights(form: Form) -> Weights:
 
 def _fixed(weights: Weights, mask: BoolArray, bits: int) -> Dense:
     weight_format = FixedFormat(max(2, bits), best_fraction(weights, max(2, bits)))
-    return Dense(values=weight_format.quantise(np.where(mask, weights, 0)), weight_format=weight_format)
+    values: npt.NDArray[np.int32] = np.empty(weights.shape, dtype=np.int32)
+    rows = max(1, PART // max(1, weights.shape[1]))
+    for part in (slice(start, start + rows) for start in range(0, len(weights), rows)):
+        values[part] = weight_format.quantise(np.where(mask[part], weights[part], 0))
+    values.setflags(write=False)
+    return Dense(values=values, weight_format=weight_format)
 
 
 def _codebook(weights: Weights, mask: BoolArray, bits: int) -> ScalarCoded:

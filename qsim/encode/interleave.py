@@ -121,7 +121,7 @@ def interleave(form: Form, *, pes: int, index_bits: int, code_bits: int) -> Inte
         code_bits=code_bits,
         pointers=pointers,
         codes=values,
-        gaps=entries.gaps,
+        gaps=entries.gaps.astype(np.int64),
         table=table,
     )
 
@@ -170,7 +170,7 @@ def _codes_of(form: Form, code_bits: int) -> tuple[IntArray, IntArray | None]:
             least = form.weight_format.width
             if least > code_bits:
                 raise UnsupportedProgram(path="array.code_bits", rule=f"at least {least}, to hold every pulse", value=code_bits)
-            return form.pulses, None
+            return form.reconstruct(), None
         case _:
             legal = ("ScalarCoded", "Pyramid")
             raise UnsupportedProgram(path="layer.form", rule="a sparse form", value=type(form).__name__, legal=legal)

@@ -1,5 +1,7 @@
 """Bits in bytes, most significant bit first: the first symbol starts at bit 7 of byte 0; the last byte is zero padded."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,7 +10,8 @@ from qsim.formats.arrays import check_range
 from qsim.formats.fixed import IntArray
 
 MAX_FIELD_BITS = 62
-_CHUNK = 1 << 16  # values expanded at a time; a multiple of 8, so every chunk ends on a byte
+_GROUP = 8  # fields that fill whole bytes together, whatever their width
+_CHUNK = 1 << 16  # values handled at a time; a multiple of a group, so every chunk ends on a byte
 
 
 def width_of(largest: int) -> int:
@@ -23,19 +26,37 @@ def bytes_of(bits: int) -> int:
 
 def pack(values: npt.ArrayLike, width: int) -> bytes:
     """Pack unsigned integers, ``width`` bits (0 to 62) each. A negative or too large value is a :class:`FieldError`."""
-    flat: IntArray = np.asarray(values, dtype=np.int64).ravel()
+    flat = np.asarray(values).reshape(-1)
     _check_width(width)
     check_range(flat, 0, (1 << width) - 1, "bits.values")
-    shifts = np.arange(width - 1, -1, -1, dtype=np.int64)
-    chunks = []
-    for start in range(0, len(flat), _CHUNK):
-        expanded = (flat[start : start + _CHUNK, None] >> shifts) & 1
-        chunks.append(np.packbits(expanded.astype(np.uint8)).tobytes())
-    return b"".join(chunks)
+    chunks = [_pack_groups(flat[start : start + _CHUNK], width) for start in range(0, len(flat), _CHUNK)]
+    return b"".join(chunks)[: bytes_of(len(flat) * width)]
 
 
-def unpack(payload: bytes, width: int, count: int) -> IntArray:
-    """Return the ``count`` unsigned integers packed in ``payload``, the exact inverse of :func:`pack`.
+def _pack_groups(values: npt.NDArray[np.integer], width: int) -> bytes:
+    """Return whole groups, the last one filled with zeros: byte by byte, from the fields that reach into it."""
+    padded = np.zeros(-(-len(values) // _GROUP) * _GROUP, dtype=np.int64)
+    padded[: len(values)] = values
+    fields = np.ascontiguousarray(padded.reshape(-1, _GROUP).T)
+    out = np.zeros((fields.shape[1], width), dtype=np.uint8)
+    for byte in range(width):
+        for place, shift in _fields_of(byte, width):
+            out[:, byte] |= (_shifted(fields[place], shift) & 255).astype(np.uint8)
+    return out.tobytes()
+
+
+def _fields_of(byte: int, width: int) -> list[tuple[int, int]]:
+    """Return the fields of a group that reach into one of its bytes, and how far each is shifted right to lie in it."""
+    first, last = 8 * byte // width, (8 * byte + 7) // width
+    return [(place, (place + 1) * width - 8 * (byte + 1)) for place in range(first, last + 1)]
+
+
+def _shifted(values: IntArray, right: int) -> IntArray:
+    return values >> right if right >= 0 else values << -right
+
+
+def unpack(payload: bytes, width: int, count: int, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
+    """Return the ``count`` unsigned integers packed in ``payload`` as ``dtype``, which must hold them: the exact inverse of :func:`pack`.
 
     Raises :class:`FileFormatError` when the payload has another length than these fields take or its padding is not zero.
     """
@@ -43,16 +64,26 @@ def unpack(payload: bytes, width: int, count: int) -> IntArray:
     if len(payload) != bytes_of(width * count):
         raise FileFormatError(path="bits.payload", rule=f"{bytes_of(width * count)} bytes long", value=len(payload))
     if width == 0:
-        return np.zeros(count, dtype=np.int64)
+        return np.zeros(count, dtype=dtype)
     check_padding(payload, width * count)
     data = np.frombuffer(payload, dtype=np.uint8)
-    weights = np.int64(1) << np.arange(width - 1, -1, -1, dtype=np.int64)
-    values = np.empty(count, dtype=np.int64)
+    values: npt.NDArray[Any] = np.empty(count, dtype=dtype)
     for start in range(0, count, _CHUNK):
         stop = min(count, start + _CHUNK)
-        bits = np.unpackbits(data[start * width // 8 : bytes_of(stop * width)], count=(stop - start) * width)
-        values[start:stop] = bits.reshape(-1, width) @ weights
+        values[start:stop] = _unpack_groups(data[start * width // 8 : bytes_of(stop * width)], width)[: stop - start]
     return values
+
+
+def _unpack_groups(data: npt.NDArray[np.uint8], width: int) -> IntArray:
+    """Return the fields of whole groups; missing bytes read zero."""
+    padded = np.zeros(-(-len(data) // width) * width, dtype=np.uint8)
+    padded[: len(data)] = data
+    read = np.ascontiguousarray(padded.reshape(-1, width).T, dtype=np.int64)
+    fields: IntArray = np.zeros((_GROUP, read.shape[1]), dtype=np.int64)
+    for byte in range(width):
+        for place, shift in _fields_of(byte, width):
+            fields[place] |= _shifted(read[byte], -shift)
+    return (fields & ((1 << width) - 1)).T.reshape(-1)
 
 
 def pack_signed(values: npt.ArrayLike, width: int) -> bytes:

@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.formats.context import MAX_DEPTH, alphabet_of, decode_cells, encode_cells
+from qsim.formats.counting import Runs, count_symbols, narrowest
 from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
 from qsim.formats.layer import MAX_CODEBOOK, MAX_WEIGHT_WIDTH, CompressedLayer, Dense, Form, Pyramid, ScalarCoded, StreamKind, VectorCoded
 from qsim.formats.sparse import MAX_INDEX_BITS, RelativeEntries, RelativeIndex
 from qsim.formats.symbols import EncodeOptions, LayerWriter, cost_bits, entropy_bits, read_fixed, read_symbols
 
+Symbols = npt.NDArray[np.integer]
 DENSE, SCALAR_CODED, PYRAMID, VECTOR_CODED, PRODUCT_CODED = range(5)
 EVERY_CELL, BY_ROW, BY_COLUMN, BY_CONTEXT = range(4)
 SEARCHED_INDEX_BITS = range(1, 13)
@@ -27,6 +29,13 @@ SEARCHED_INDEX_BITS = range(1, 13)
 
 def encode_form(form: Form, bias: IntArray, bias_format: FixedFormat, options: EncodeOptions) -> CompressedLayer:
     """Return header and streams of a layer."""
+    weights, writer = encode_weights(form, options), LayerWriter()
+    writer.fixed("bias", StreamKind.BIAS, bias, bias_format.width)
+    return CompressedLayer(header=weights.header, streams=(*weights.streams, *writer.streams))
+
+
+def encode_weights(form: Form, options: EncodeOptions) -> CompressedLayer:
+    """Return header and streams of a layer without its bias."""
     writer = LayerWriter()
     match form:
         case Dense():
@@ -48,7 +57,6 @@ def encode_form(form: Form, bias: IntArray, bias_format: FixedFormat, options: E
                 writer.symbols(f"stage{stage}", StreamKind.WEIGHT, indices.astype(np.int64), options)
         case _:
             assert_never(form)
-    writer.fixed("bias", StreamKind.BIAS, bias, bias_format.width)
     return CompressedLayer(header=tuple(writer.header), streams=tuple(writer.streams))
 
 
@@ -58,6 +66,20 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
     Takes its bytes from ``payload``. Raises :class:`FileFormatError` (or :class:`FieldError` from the form's own checks) for anything
     that :func:`encode_form` cannot have written.
     """
+    form = _read_form(header, payload, rows, cols)
+    bias = read_fixed(payload, "bias", rows, bias_format.width, bias_format.signed)
+    header.end()
+    return form, bias
+
+
+def decode_weights(header: Fields, payload: Bytes, rows: int, cols: int) -> Form:
+    """Return the form of a layer without bias, the exact inverse of :func:`encode_weights`; errors as for :func:`decode_form`."""
+    form = _read_form(header, payload, rows, cols)
+    header.end()
+    return form
+
+
+def _read_form(header: Fields, payload: Bytes, rows: int, cols: int) -> Form:
     form: Form
     match header.integer("form", DENSE, PRODUCT_CODED):
         case 0:
@@ -73,9 +95,7 @@ def decode_form(header: Fields, payload: Bytes, rows: int, cols: int, bias_forma
             form = _read_vector_coded(header, payload, rows, cols, 1)
         case _:
             form = _read_vector_coded(header, payload, rows, cols, header.integer("segments", 2, max(2, cols)))
-    bias = read_fixed(payload, "bias", rows, bias_format.width, bias_format.signed)
-    header.end()
-    return form, bias
+    return form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,23 +107,29 @@ class _Layout:
     bits: float = 0.0
 
 
-def _write_values(writer: LayerWriter, values: IntArray, options: EncodeOptions) -> None:
+def _write_values(writer: LayerWriter, values: npt.NDArray[np.integer], options: EncodeOptions) -> None:
     low = min(0, int(values.min(initial=0)))
     writer.numbers(-low)
-    _write_matrix(writer, values - low, -low, options)
+    symbols = np.empty(values.shape, dtype=narrowest(int(values.max(initial=0)) - low))
+    np.subtract(values, np.int32(low), out=symbols, dtype=np.int32, casting="unsafe")
+    _write_matrix(writer, symbols, -low, options)
 
 
-def _read_values(header: Fields, payload: Bytes, rows: int, cols: int) -> IntArray:
+def _read_values(header: Fields, payload: Bytes, rows: int, cols: int) -> npt.NDArray[np.int32]:
     hole = header.integer("hole", 0, 1 << MAX_WEIGHT_WIDTH)
-    return _read_matrix(header, payload, rows, cols, hole, (2 << MAX_WEIGHT_WIDTH) - 1).astype(np.int64) - hole
+    symbols = _read_matrix(header, payload, rows, cols, hole, (2 << MAX_WEIGHT_WIDTH) - 1)
+    values = np.empty(symbols.shape, dtype=np.int32)
+    np.subtract(symbols, np.int32(hole), out=values, dtype=np.int32, casting="unsafe")
+    values.setflags(write=False)
+    return values
 
 
 def _write_codes(writer: LayerWriter, form: ScalarCoded, options: EncodeOptions) -> None:
-    codes, hole = form.codes.astype(np.int64), None
+    size = len(form.codebook)
+    codes = form.codes.astype(narrowest(size))
     if form.mask is not None:
-        hole = len(form.codebook)
-        codes[~form.mask] = hole
-    _write_matrix(writer, codes, hole, options)
+        np.copyto(codes, size, where=~form.mask)
+    _write_matrix(writer, codes, None if form.mask is None else size, options)
 
 
 def _read_scalar_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> ScalarCoded:
@@ -111,12 +137,14 @@ def _read_scalar_coded(header: Fields, payload: Bytes, rows: int, cols: int) -> 
     size = header.integer("codebook", 1, MAX_CODEBOOK)
     masked = header.integer("masked", 0, 1)
     codebook = read_fixed(payload, "codebook", size, weight_format.width, weight_format.signed)
-    codes = _read_matrix(header, payload, rows, cols, size if masked else None, size - 1 + masked)
-    mask = None
+    symbols = _read_matrix(header, payload, rows, cols, size if masked else None, size - 1 + masked)
+    codes, mask = symbols.astype(np.uint16), None
     if masked:
-        mask = codes != size
-        codes[~mask] = 0
-    return ScalarCoded(codes=codes.astype(np.uint16), codebook=codebook, weight_format=weight_format, mask=mask)
+        mask = symbols != size
+        np.copyto(codes, 0, where=~mask)
+        mask.setflags(write=False)
+    codes.setflags(write=False)
+    return ScalarCoded(codes=codes, codebook=codebook, weight_format=weight_format, mask=mask)
 
 
 def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int, segments: int) -> VectorCoded:
@@ -137,7 +165,7 @@ def _read_vector_coded(header: Fields, payload: Bytes, rows: int, cols: int, seg
     )
 
 
-def _write_matrix(writer: LayerWriter, symbols: IntArray, hole: int | None, options: EncodeOptions) -> None:
+def _write_matrix(writer: LayerWriter, symbols: Symbols, hole: int | None, options: EncodeOptions) -> None:
     best = _best_layout(symbols, hole, options)
     if options.context and _write_by_context(writer, symbols, hole, best.bits):
         return
@@ -148,14 +176,14 @@ def _write_matrix(writer: LayerWriter, symbols: IntArray, hole: int | None, opti
     cells = _cells(symbols, best.layout)
     places = np.flatnonzero(cells != hole)
     entries = RelativeIndex(best.index_bits).encode(places)
-    values = np.full(len(entries.gaps), hole, dtype=np.int64)
+    values = np.full(len(entries.gaps), hole, dtype=symbols.dtype)
     values[~entries.is_filler] = cells[places]
     writer.numbers(best.index_bits, len(values))
     writer.symbols("gaps", StreamKind.INDEX, entries.gaps, options)
     writer.symbols("weights", StreamKind.WEIGHT, values, options)
 
 
-def _write_by_context(writer: LayerWriter, symbols: IntArray, hole: int | None, bits: float) -> bool:
+def _write_by_context(writer: LayerWriter, symbols: Symbols, hole: int | None, bits: float) -> bool:
     """Write ``symbols`` by context if that takes fewer than ``bits``; where the columns may be a square picture's pixels, both is tried."""
     alphabet = alphabet_of(symbols, hole)
     if alphabet > 1 << MAX_DEPTH or symbols.size == 0:
@@ -166,7 +194,7 @@ def _write_by_context(writer: LayerWriter, symbols: IntArray, hole: int | None, 
     if 8 * len(payload) >= bits:
         return False
     writer.numbers(BY_CONTEXT, grid, alphabet, len(payload))
-    writer.coded("weights", StreamKind.WEIGHT, payload, np.bincount(symbols.ravel()))
+    writer.coded("weights", StreamKind.WEIGHT, payload, count_symbols(symbols))
     return True
 
 
@@ -177,7 +205,7 @@ def _read_by_context(header: Fields, payload: Bytes, rows: int, cols: int, hole:
     return decode_cells(payload.take("weights", size), rows, cols, hole, alphabet, grid)
 
 
-def _read_matrix(header: Fields, payload: Bytes, rows: int, cols: int, hole: int | None, largest: int) -> npt.NDArray[np.signedinteger]:
+def _read_matrix(header: Fields, payload: Bytes, rows: int, cols: int, hole: int | None, largest: int) -> Symbols:
     layout = header.integer("layout", EVERY_CELL, BY_CONTEXT)
     if layout == BY_CONTEXT:
         return _read_by_context(header, payload, rows, cols, hole, largest)
@@ -191,26 +219,29 @@ def _read_matrix(header: Fields, payload: Bytes, rows: int, cols: int, hole: int
     values = read_symbols(header, payload, "weights", count, largest)
     entries = RelativeEntries(gaps=gaps, is_filler=values == hole)
     places = index.decode(entries, rows * cols)
-    cells: npt.NDArray[np.int32] = np.full(rows * cols, hole, dtype=np.int32)
+    cells: Symbols = np.full(rows * cols, hole, dtype=narrowest(max(hole, int(values.max(initial=0)))))
     cells[places] = values[~entries.is_filler]
     return cells.reshape(rows, cols) if layout == BY_ROW else np.ascontiguousarray(cells.reshape(cols, rows).T)
 
 
-def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) -> _Layout:
+def _best_layout(symbols: Symbols, hole: int | None, options: EncodeOptions) -> _Layout:
     """Return the cheapest layout. They are priced from histograms, without being written, those with the least entropy first; a
-    layout whose entropy is above the best price so far cannot win.
+    layout whose entropy is above the best price so far cannot win, nor can any where a bit for each gap is too much.
     """
-    counts = np.bincount(symbols.ravel(), minlength=0 if hole is None else hole + 1)
+    counts = count_symbols(symbols, 0 if hole is None else hole + 1)
     price = float(cost_bits(counts, options))
     best = _Layout(layout=EVERY_CELL, bits=price)
     if hole is None:
         return best
     if options.by_column:
         price = math.inf
+    kept = np.delete(counts, hole)
+    if kept.sum() + entropy_bits(kept) >= price:
+        return best
     widths = SEARCHED_INDEX_BITS if options.index_bits is None else (options.index_bits,)
     orders = (BY_COLUMN,) if options.by_column else (BY_ROW, BY_COLUMN)
     layouts = [_Layout(layout=layout, index_bits=width) for layout in orders for width in widths]
-    runs = {layout: np.diff(np.flatnonzero(_cells(symbols, layout) != hole), prepend=-1) - 1 for layout in orders}
+    runs = {layout: Runs.of(_cells(symbols, layout), hole) for layout in orders}
     histograms = {layout: _histograms(runs[layout.layout], counts, hole, layout.index_bits) for layout in layouts}
     bounds = {layout: sum(entropy_bits(found) for found in histograms[layout]) for layout in layouts}
     for layout in sorted(layouts, key=bounds.__getitem__):
@@ -222,18 +253,20 @@ def _best_layout(symbols: IntArray, hole: int | None, options: EncodeOptions) ->
     return best
 
 
-def _histograms(runs: IntArray, counts: IntArray, hole: int, index_bits: int) -> tuple[IntArray, IntArray]:
+def _histograms(runs: Runs, counts: IntArray, hole: int, index_bits: int) -> tuple[IntArray, IntArray]:
     """Return the counts of gaps and of symbols when non-zeros preceded by ``runs`` zeros are indexed in ``index_bits`` bits."""
     index = RelativeIndex(index_bits)
-    fillers, rest = index.split(runs)
-    gaps = np.bincount(rest, minlength=index.largest + 1)
-    gaps[index.largest] += fillers.sum()
+    fillers, rest = index.split(runs.lengths)
+    gaps: IntArray = np.zeros(index.largest + 1, dtype=np.int64)
+    np.add.at(gaps, rest, runs.numbers)
+    total = int(np.dot(fillers, runs.numbers))
+    gaps[index.largest] += total
     symbols = counts.copy()
-    symbols[hole] = fillers.sum()
+    symbols[hole] = total
     return gaps, symbols
 
 
-def _cells(symbols: IntArray, layout: int) -> IntArray:
+def _cells(symbols: Symbols, layout: int) -> Symbols:
     return symbols.T.ravel() if layout == BY_COLUMN else symbols.ravel()
 
 

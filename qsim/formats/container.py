@@ -38,8 +38,8 @@ DICTIONARY = (
 )
 
 
-def seal(metadata: list[object], payload: bytes) -> bytes:
-    """Return the file with this ``metadata`` and ``payload``."""
+def seal(metadata: list[object], payload: bytes, magic: bytes = MAGIC) -> bytes:
+    """Return the file with this ``metadata`` and ``payload``; ``magic`` are its first three bytes."""
     try:
         plain: bytes = msgpack.packb(metadata)
     except (ValueError, OverflowError, TypeError) as error:
@@ -49,7 +49,7 @@ def seal(metadata: list[object], payload: bytes) -> bytes:
     deflater = zlib.compressobj(9, wbits=-15, zdict=DICTIONARY)
     squeezed = deflater.compress(plain) + deflater.flush()
     body = len(squeezed).to_bytes(4, "big") + squeezed + payload
-    return MAGIC + bytes([VERSION]) + hashlib.sha256(body).digest() + body
+    return magic + bytes([VERSION]) + hashlib.sha256(body).digest() + body
 
 
 def content_hash(data: bytes) -> str:
@@ -57,10 +57,10 @@ def content_hash(data: bytes) -> str:
     return data[4:36].hex()
 
 
-def unseal(data: bytes) -> tuple[object, bytes]:
+def unseal(data: bytes, magic: bytes = MAGIC) -> tuple[object, bytes]:
     """Return metadata and payload of a sealed file; :class:`FileFormatError` when it is not exactly what :func:`seal` wrote."""
-    if data[:3] != MAGIC:
-        raise FileFormatError(path="file.magic", rule=f"{MAGIC!r}", value=data[:3])
+    if data[:3] != magic:
+        raise FileFormatError(path="file.magic", rule=f"{magic!r}", value=data[:3])
     if len(data) < PREFIX_BYTES:
         raise FileFormatError(path="file", rule=f"at least {PREFIX_BYTES} bytes long", value=len(data))
     if data[3] != VERSION:

@@ -33,6 +33,15 @@ class Fields:
             raise FileFormatError(path=f"{self.path}.{name}", rule="text", value=_short(value))
         return value
 
+    def attribute(self, name: str) -> int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]:
+        """Take a number or a text, or a list of one kind of them."""
+        value = self._take(name)
+        items = value if isinstance(value, list | tuple) else [value]
+        for kind in (int, float, str):
+            if all(type(item) is kind for item in items):
+                return tuple(value) if isinstance(value, list | tuple) else value  # type: ignore[return-value]
+        raise FileFormatError(path=f"{self.path}.{name}", rule="a number, a text or a list of one kind of them", value=_short(value))
+
     def fields(self, name: str) -> "Fields":
         """Take a list, to be read in turn."""
         return Fields(self._take(name), f"{self.path}.{name}")

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from qsim.errors import FieldError, FileFormatError
 from qsim.formats.arrays import check_range, read_only
 from qsim.formats.bits import bytes_of, check_padding
+from qsim.formats.counting import count_symbols, narrowest
 from qsim.formats.fixed import IntArray
 
 LENGTH_BITS = 4
@@ -133,12 +134,12 @@ class CanonicalHuffman:
 
     def encode(self, symbols: npt.ArrayLike) -> tuple[bytes, int]:
         """Return the payload of ``symbols`` [n] and its exact bits. Raises :class:`FieldError` for a symbol without a code."""
-        flat: IntArray = np.asarray(symbols, dtype=np.int64).ravel()
+        flat = _integers(symbols)
         check_range(flat, 0, len(self.lengths) - 1, "huffman.symbols")
-        counts = np.bincount(flat, minlength=len(self.lengths))
-        missing = np.flatnonzero((counts > 0) & (self.lengths == 0))
-        if len(missing):
-            raise FieldError(path="huffman.symbols", rule="symbols with a code", value=int(missing[0]))
+        counts = count_symbols(flat, len(self.lengths))
+        without = np.flatnonzero((counts > 0) & (self.lengths == 0))
+        if without.size:
+            raise FieldError(path="huffman.symbols", rule="symbols with a code", value=int(without[0]))
         # Imported here and below: importing numba takes longer than most commands that need no Huffman code.
         from qsim.formats.huffman_kernel import GUARD_BYTES, encode
 
@@ -147,8 +148,8 @@ class CanonicalHuffman:
         encode(flat, self.codes, self.lengths, data)
         return data[: bytes_of(bits)].tobytes(), bits
 
-    def decode(self, payload: bytes, bits: int, count: int) -> IntArray:
-        """Return the ``count`` symbols [count] of ``payload``, whose codes fill exactly ``bits`` bits.
+    def decode(self, payload: bytes, bits: int, count: int) -> npt.NDArray[np.integer]:
+        """Return the ``count`` symbols [count] of ``payload``, whose codes fill exactly ``bits`` bits, in the narrowest type.
 
         Raises :class:`FileFormatError` for a pattern that is no code, a stream that ends too early or too late, or padding that is
         not zero.
@@ -158,7 +159,7 @@ class CanonicalHuffman:
             raise FileFormatError(path="huffman.count", rule=f"at most one symbol a bit, {bits}", value=count)
         from qsim.formats.huffman_kernel import GUARD_BYTES, decode
 
-        symbols = np.empty(count, dtype=np.int64)
+        symbols: npt.NDArray[np.integer] = np.empty(count, dtype=narrowest(len(self.lengths)))
         lookup, steps = self._lookup()
         data = np.frombuffer(payload + bytes(GUARD_BYTES), dtype=np.uint8)
         end = decode(data, bits, lookup, steps, self.max_length, symbols)
@@ -177,6 +178,12 @@ class CanonicalHuffman:
         lookup[:filled] = np.repeat(symbols, spans)
         steps[:filled] = np.repeat(lengths, spans)
         return lookup, steps
+
+
+def _integers(symbols: npt.ArrayLike) -> npt.NDArray[np.integer]:
+    """Return flat symbols in an integer type, without a copy where they have one."""
+    found = np.asarray(symbols).reshape(-1)
+    return found if found.dtype.kind in "iu" else found.astype(np.int64)
 
 
 def _read_lengths(bits: list[int], alphabet: int) -> list[int]:

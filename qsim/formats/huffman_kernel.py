@@ -9,7 +9,7 @@ GUARD_BYTES = 3  # both loops touch up to three bytes from the one in which a co
 
 @njit(cache=True)
 def encode(
-    symbols: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
+    symbols: npt.NDArray[np.integer], codes: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
 ) -> None:
     """Write the code of every symbol into ``data``, ``GUARD_BYTES`` longer than the bits need.
 
@@ -41,7 +41,7 @@ def decode(
     lookup: npt.NDArray[np.int64],
     steps: npt.NDArray[np.uint8],
     max_length: int,
-    symbols: npt.NDArray[np.int64],
+    symbols: npt.NDArray[np.integer],
 ) -> int:
     """Fill ``symbols`` and return the place after the last bit read, or -1 when a code is unknown or starts beyond the end.
 

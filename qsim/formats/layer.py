@@ -35,13 +35,13 @@ MAX_WEIGHT_WIDTH = 24  # of a dense weight; the coders keep a histogram with a p
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dense:
-    """Every weight as its own integer: ``values`` [rows, cols] in ``weight_format``."""
+    """Every weight as its own integer: ``values`` [rows, cols] in ``weight_format``, held in 32 bits."""
 
-    values: IntArray
+    values: npt.NDArray[np.integer]
     weight_format: FixedFormat
 
     def __post_init__(self) -> None:
-        _freeze(self, "values", np.int64, 2, "dense.values")
+        _freeze(self, "values", np.int32, 2, "dense.values")
         if self.weight_format.width > MAX_WEIGHT_WIDTH:
             raise FieldError(path="dense.weight_format", rule=f"at most {MAX_WEIGHT_WIDTH} bits wide", value=str(self.weight_format))
         check_range(self.values, self.weight_format.minimum, self.weight_format.maximum, "dense.values")
@@ -58,7 +58,7 @@ class Dense:
 
     def reconstruct(self) -> IntArray:
         """Return the integer weights, int64 [rows, cols]."""
-        return self.values
+        return self.values.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,7 +85,7 @@ class ScalarCoded:
         if self.mask is not None:
             _freeze(self, "mask", np.bool_, 2, "scalar_coded.mask")
             check_shape(self.mask, self.codes.shape, "scalar_coded.mask")
-            if np.any(self.codes[~self.mask]):
+            if np.any(self.codes, where=~self.mask):
                 raise FieldError(path="scalar_coded.codes", rule="0 where the mask is false", value="another code")
 
     @property
@@ -114,12 +114,12 @@ class Pyramid:
     applied once for each output. See Liguori, arXiv:1704.02681.
     """
 
-    pulses: IntArray
+    pulses: npt.NDArray[np.integer]
     scales: IntArray
     scale_format: FixedFormat
 
     def __post_init__(self) -> None:
-        _freeze(self, "pulses", np.int64, 2, "pyramid.pulses")
+        _freeze(self, "pulses", np.int32, 2, "pyramid.pulses")
         _freeze(self, "scales", np.int64, 1, "pyramid.scales")
         if self.scale_format.signed:
             raise FieldError(path="pyramid.scale_format", rule="unsigned", value=str(self.scale_format))
@@ -145,7 +145,7 @@ class Pyramid:
 
     def reconstruct(self) -> IntArray:
         """Return the pulses, int64 [rows, cols]; the scale of a row is not applied."""
-        return self.pulses
+        return self.pulses.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

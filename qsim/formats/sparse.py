@@ -11,8 +11,10 @@ example: the column 0 0 1 2 0 (18 zeros in all) 3 with 4-bit gaps has values 1 2
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from qsim.errors import FieldError, FileFormatError
+from qsim.formats.counting import narrowest
 from qsim.formats.fixed import IntArray
 from qsim.formats.layer import BoolArray
 
@@ -21,9 +23,9 @@ MAX_INDEX_BITS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RelativeEntries:
-    """Entries in storage order: ``gaps`` [n] and ``is_filler`` [n]; the others stand for the non-zeros in order."""
+    """Entries in storage order: ``gaps`` [n] in the narrowest type and ``is_filler`` [n]; the others stand for the non-zeros in order."""
 
-    gaps: IntArray
+    gaps: npt.NDArray[np.integer]
     is_filler: BoolArray
 
     @property
@@ -48,7 +50,7 @@ class RelativeIndex:
         return (1 << self.index_bits) - 1
 
     def split(self, runs: IntArray) -> tuple[IntArray, IntArray]:
-        """Return for each run of zeros before a non-zero the fillers it needs and the gap that is left."""
+        """Return for each run of zeros before a non-zero the fillers it needs and the gap that is left (any integer type)."""
         return runs >> self.index_bits, runs & self.largest
 
     def expand(self, runs: IntArray) -> RelativeEntries:
@@ -56,7 +58,7 @@ class RelativeIndex:
         fillers, rest = self.split(runs)
         places = np.arange(len(runs)) + np.cumsum(fillers)
         count = len(runs) + int(fillers.sum())
-        gaps = np.full(count, self.largest, dtype=np.int64)
+        gaps = np.full(count, self.largest, dtype=narrowest(self.largest))
         is_filler = np.ones(count, dtype=np.bool_)
         gaps[places] = rest
         is_filler[places] = False
@@ -76,7 +78,8 @@ class RelativeIndex:
             raise FileFormatError(path="relative_index.gaps", rule=f"{self.largest} for a filler entry", value="another gap")
         if entries.is_filler.size and entries.is_filler[-1]:
             raise FileFormatError(path="relative_index.entries", rule="ended by a non-zero", value="a filler entry")
-        positions = np.cumsum(entries.gaps + 1) - 1
+        positions: IntArray = np.cumsum(entries.gaps, dtype=np.int64)
+        positions += np.arange(len(positions))
         if positions.size and int(positions[-1]) >= length:
             raise FileFormatError(path="relative_index.gaps", rule=f"within {length} places", value=int(positions[-1]))
         return positions[~entries.is_filler]

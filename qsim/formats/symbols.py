@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from qsim.errors import FieldError
 from qsim.formats.bits import bytes_of, pack, unpack, width_of
+from qsim.formats.counting import count_symbols, narrowest
 from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import IntArray
 from qsim.formats.huffman import LENGTH_BITS, MAX_ALPHABET, MAX_LENGTH, CanonicalHuffman
@@ -64,9 +65,9 @@ class LayerWriter:
         entropy = entropy_bits(np.unique_counts(raw).counts)
         self._stream(name, kind, width * len(raw), pack(raw, width), len(raw), entropy)
 
-    def symbols(self, name: str, kind: StreamKind, values: IntArray, options: EncodeOptions) -> None:
+    def symbols(self, name: str, kind: StreamKind, values: npt.NDArray[np.integer], options: EncodeOptions) -> None:
         """Append a sequence of symbols >= 0 in the smaller coding."""
-        counts = np.bincount(values)
+        counts = count_symbols(values)
         code = best_code(counts, options)
         self.numbers(FIXED if code is None else HUFFMAN, len(counts))
         if code is None:
@@ -88,19 +89,20 @@ class LayerWriter:
 
 def read_fixed(payload: Bytes, name: str, count: int, width: int, signed: bool = False) -> IntArray:
     """Read ``count`` fields written by :meth:`LayerWriter.fixed`."""
-    values = unpack(payload.take(name, bytes_of(count * width)), width, count)
+    values: IntArray = unpack(payload.take(name, bytes_of(count * width)), width, count)
     if not signed:
         return values
     sign = 1 << (width - 1)
     return (values ^ sign) - sign
 
 
-def read_symbols(header: Fields, payload: Bytes, name: str, count: int, largest: int) -> IntArray:
-    """Read ``count`` symbols written by :meth:`LayerWriter.symbols`; none may exceed ``largest``."""
+def read_symbols(header: Fields, payload: Bytes, name: str, count: int, largest: int) -> npt.NDArray[np.integer]:
+    """Read ``count`` symbols written by :meth:`LayerWriter.symbols`, in the narrowest type; none may exceed ``largest``."""
     coding = header.integer(f"{name}.coding", FIXED, HUFFMAN)
     alphabet = header.integer(f"{name}.alphabet", 0 if count == 0 else 1, largest + 1)
     if coding == FIXED:
-        values = read_fixed(payload, name, count, fixed_width(alphabet))
+        width = fixed_width(alphabet)
+        values = unpack(payload.take(name, bytes_of(count * width)), width, count, narrowest((1 << width) - 1))
     else:
         table_bits = header.integer(f"{name}.table_bits", alphabet, alphabet * MAX_TABLE_BITS)
         bits = header.integer(f"{name}.bits", count, count * MAX_LENGTH)

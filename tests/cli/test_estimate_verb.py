@@ -72,7 +72,7 @@ def test_what_is_not_simulated_is_said(qsim: Command) -> None:
         (["ese-lstm", "--density", "2"], "activation density must be 0 to 1"),
         (["ese-lstm", "--prune", "0"], "density must be above 0, at most 1"),
         (["ese-lstm", "--bits", "40"], "bits must be 1 to 16"),
-        (["ese-lstm", "--input", "no.npz", "--density", "0.5"], "--input and --density must be one of them"),
+        (["ese-lstm", "--input", "no.npz", "--density", "0.5"], "--input, --data and --density must be one of them"),
         (["ese-lstm", "--input", "no.npz"], "no.npz is not an .npz file"),
     ],
 )
