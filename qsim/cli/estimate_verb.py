@@ -71,7 +71,7 @@ def command(
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
       qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
       qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
-      qsim estimate efficientnet-lite0 --bits 4
+      qsim estimate crepe-tiny --bits 4
     """
     from qsim.cli.compare_verb import comparison, comparison_table
     from qsim.cli.console import console, echo_json, messages, progress
