@@ -130,6 +130,6 @@ def best_fraction(values: npt.ArrayLike, width: int, signed: bool = True) -> int
     if largest == 0.0:
         return width - 1
     fraction = width - int(signed) - int(np.floor(np.log2(largest))) - 1
-    while np.any(FixedFormat(width, fraction, signed).maximum * 2.0**-fraction < largest - 2.0 ** (-fraction - 1)):
+    while np.any(FixedFormat(width, fraction, signed).maximum * 2.0**-fraction <= largest - 2.0 ** (-fraction - 1)):
         fraction -= 1
     return max(-64, min(64, fraction))

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from qsim.errors import FieldError
@@ -87,6 +87,7 @@ def test_nothing_stands_for_nan_or_infinity(value: float) -> None:
         FixedFormat(16, 8).quantise([0.0, value])
 
 
+@example([15.0], 4, True)  # half a step above the largest number: rounds up
 @given(st.lists(reals, min_size=1, max_size=5), st.integers(2, 24), st.booleans())
 def test_best_fraction_is_the_largest_that_does_not_saturate(values: list[float], width: int, signed: bool) -> None:
     magnitudes = np.abs(values)
