@@ -73,8 +73,7 @@ def command(
       qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
       qsim estimate crepe-tiny --bits 4
     """
-    from qsim.cli.compare_verb import comparison, comparison_table
-    from qsim.cli.console import console, echo_json, messages, progress
+    from qsim.cli.console import progress
     from qsim.cli.simulate_verb import chosen_machines
     from qsim.cli.trained import Measurement
     from qsim.energy.loader import load_technology
@@ -101,14 +100,21 @@ def command(
             runs.append(estimate(prepared, prices, feeds, words, measured=measured, seed=seed, progress=report))
     if out is not None:
         save_runs(out, runs)
+    _show(runs, [machine.name for machine in chosen], [] if measurement is None else measurement.rows, out, as_json)
+
+
+def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str, Any]]", out: Path | None, as_json: bool) -> None:
+    """Print what was found."""
+    from qsim.cli.compare_verb import comparison, comparison_table
+    from qsim.cli.console import console, echo_json, messages
+
     rows = comparison(runs, None)
-    fidelity = [] if measurement is None else measurement.rows
     if as_json:
         echo_json({"runs": rows, "weights": runs[0].weight_source, "fidelity": fidelity})
         return
     console().print(comparison_table(runs, rows))
-    for machine, row in zip(chosen, fidelity, strict=False):
-        console().print(f"{machine.name}: {row['text']}", markup=False, soft_wrap=True)
+    for machine, row in zip(machines, fidelity, strict=False):
+        console().print(f"{machine}: {row['text']}", markup=False, soft_wrap=True)
     messages.print(runs[0].weight_source, markup=False)
     if out is not None:
         console().print(f"written to {out}; next: qsim report {out} --out report/")

@@ -115,8 +115,7 @@ class GradualPruning:
 
     def density_at(self, part: float, start: float, end: float) -> float:
         """Density when ``part`` (0 to 1) of a training from density ``start`` to ``end`` is done."""
-        left = max(0.0, 1.0 - part / self.ramp)
-        return end + (start - end) * left**3
+        return _falling(part, self.ramp, start, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +159,7 @@ class StructuredPruning:
 
     def masks(self, weights: list[FloatArray], part: float) -> list[BoolArray]:
         """Return each layer's mask when ``part`` (0 to 1) of the training is done."""
-        density = self.density + (1.0 - self.density) * max(0.0, 1.0 - part / self.ramp) ** 3
+        density = _falling(part, self.ramp, 1.0, self.density)
         match self.pattern:
             case Pattern.N_OF_M:
                 return [n_of_m(weight, self.kept, self.group) for weight in weights]
@@ -168,6 +167,11 @@ class StructuredPruning:
                 return [blocks(weight, self.height, self.width, density) for weight in weights]
             case Pattern.UNIT:
                 return units(weights, density)
+
+
+def _falling(part: float, ramp: float, start: float, end: float) -> float:
+    """Return the density when ``part`` (0 to 1) is done: cubic from ``start`` to ``end`` over ``ramp`` (arXiv:1710.01878)."""
+    return end + (start - end) * max(0.0, 1.0 - part / ramp) ** 3
 
 
 def _descent(how: IterativePruning | GradualPruning | StructuredPruning) -> Descent:

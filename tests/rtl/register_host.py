@@ -1,5 +1,6 @@
 """What a host does by reading and writing registers, whatever carries them. Runs inside the simulator."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -24,14 +25,14 @@ def words_of(words: list[int]) -> Iterator[tuple[int, int, list[int]]]:
         yield unit | length << 8 | pe << 16, address, [(part[3] >> (32 * at)) & 0xFFFFFFFF for part in given for at in range(length)]
 
 
-class RegisterHost:
+class RegisterHost(ABC):
     """A host with ``read(address)`` and ``write(address, *words)``, all words to that address."""
 
-    async def read(self, address: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    async def read(self, address: int) -> int: ...
 
-    async def write(self, address: int, *words: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def write(self, address: int, *words: int) -> None: ...
 
     async def until_ready(self) -> None:
         while not await self.read(STATUS) & 1:
