@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Python's venv module is missing. Debian, Ubuntu: apt-get install python3-venv"; exit 2; }
 	@for tool in g++ make perl; do command -v $$tool >/dev/null || \
 	  { echo "$$tool is missing: the RTL simulator is compiled with it. Debian, Ubuntu: apt-get install g++ make perl; Fedora: dnf install gcc-c++ make perl"; exit 2; }; done
-	@echo "Setting up $(VENV) (about 900 MB; one to three minutes) ..."
+	@echo "Setting up $(VENV) (about 2 GB; one to three minutes on a good line, without output until it is done) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@echo "Compiling the simulation kernels once ..."

@@ -17,8 +17,9 @@ from qsim.arch.architecture import Architecture, PEKind
 from qsim.compress.post_training import Coding, PostTraining, real_weights
 from qsim.energy.account import account, memories_of
 from qsim.energy.technology import Technology
-from qsim.errors import DataError, FileFormatError, UnsupportedProgram
+from qsim.errors import DataError, FileFormatError, QsimError, UnsupportedProgram
 from qsim.formats.container import content_hash
+from qsim.formats.layer import Form
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.matrix_layers import matrix_layers
 from qsim.model.network import Array, Network
@@ -100,7 +101,7 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     coded: dict[tuple[str, int | None], CodedMatrix] = {}
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
-        form = coding.quantise(machine_weights(network, layer), plan.of(layer.name))
+        form = _quantised(network, layer, coding, plan)
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
         assert layer.layer.weight is not None
         place = layer.layer.weight, layer.layer.part
@@ -118,6 +119,13 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
         lowered=connect(network, found, lowered, machine),
         left_out=left_out,
     )
+
+
+def _quantised(network: Network, layer: MachineLayer, coding: PostTraining, plan: Plan) -> Form:
+    try:
+        return coding.quantise(machine_weights(network, layer), plan.of(layer.name))
+    except QsimError as error:
+        raise type(error)(f"{layer.name}: {error}") from error
 
 
 def restore(file: NetworkFile) -> Network:

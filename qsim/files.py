@@ -14,26 +14,34 @@ from qsim.errors import QsimError
 def write_bytes_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` through a temporary file in the same folder, so that a reader sees the old or the new file.
 
-    Missing parent folders are made. Raises :class:`QsimError` when the disk is full or the folder is not writable; the old file then
-    stays as it was.
+    Missing parent folders are made. A symbolic link stays one: the file that it leads to is written. A device or a pipe, such as
+    ``/dev/stdout``, is written to and never replaced by a file. Raises :class:`QsimError` when the disk is full or the folder is not
+    writable; the old file then stays as it was.
     """
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(path.resolve(), data)
+    except RuntimeError as error:  # what Path.resolve says of links in a circle before Python 3.13
+        raise QsimError(f"cannot write {path}: {error}") from error
+    except OSError as error:
+        raise QsimError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise QsimError(f"cannot write {path}: {error.strerror}") from error
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

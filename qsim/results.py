@@ -19,6 +19,7 @@ from qsim.errors import FieldError, FileFormatError
 from qsim.files import write_text_atomically
 
 SCHEMA_VERSION = 1
+NAMED = 4  # problems of a file that a message names
 
 
 class Stall(StrEnum):
@@ -245,7 +246,9 @@ def run_from_mapping(data: Mapping[str, object]) -> RunResult:
     try:
         return _converter().structure(data, RunResult)
     except BaseValidationError as error:
-        raise FileFormatError("result file: " + "; ".join(transform_error(error))) from error
+        problems = transform_error(error)
+        more = f", and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+        raise FileFormatError("not a qsim result: " + "; ".join(problems[:NAMED]) + more) from error
 
 
 def save_runs(path: Path, results: list[RunResult]) -> None:
@@ -266,4 +269,7 @@ def load_runs(path: Path) -> list[RunResult]:
         raise FileFormatError(f"{path}: not a qsim result file ({error})") from error
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise FileFormatError(f"{path}: must be a JSON array of runs")
-    return [run_from_mapping(item) for item in data]
+    try:
+        return [run_from_mapping(item) for item in data]
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error

@@ -71,6 +71,32 @@ def test_a_write_replaces_the_file_whole_and_leaves_nothing_else(tmp_path: Path)
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """A pipe stands for ``/dev/stdout`` and ``/dev/null``: replaced by a file, nobody could use it any more."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes_atomically(path, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert path.is_fifo()
+    with pytest.raises(QsimError, match="cannot write"):
+        write_bytes_atomically(tmp_path, b"a folder")
+
+
+def test_a_link_stays_a_link_and_its_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "file")
+    for data in (b"first", b"second"):
+        write_bytes_atomically(tmp_path / "link", data)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "far" / "file").read_bytes() == data
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    with pytest.raises(QsimError, match="cannot write"):
+        write_bytes_atomically(tmp_path / "one", b"in a circle")
+
+
 def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_bytes_atomically(path, b"old")

@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from qsim import __version__
+from qsim.cli.plain import plain
 from qsim.errors import QsimError, nearest
 
 VERBS: dict[str, str] = {
@@ -118,8 +119,13 @@ def main(arguments: list[str] | None = None) -> None:
     except QsimError as error:
         if "--debug" in words:
             raise
-        click.echo(f"qsim: {error}", err=True)
+        click.echo(f"qsim: {plain(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except MemoryError as error:
+        if "--debug" in words:
+            raise
+        click.echo(f"qsim: not enough memory{f': {error}' if str(error) else ''}", err=True)
+        sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
     sys.exit(status if isinstance(status, int) else 0)

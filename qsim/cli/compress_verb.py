@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from qsim.cli.options import data_option, json_option
+from qsim.cli.options import OutFile, data_option, json_option
 
 
 @click.command("compress")
@@ -15,7 +15,7 @@ from qsim.cli.options import data_option, json_option
 @click.option(
     "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Float checkpoint (.safetensors); the shipped one by default."
 )
-@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Where the file goes; RECIPE.qsz by default.")
+@click.option("--out", "-o", type=OutFile(), help="Where the file goes; RECIPE.qsz by default.")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from qsim.cli.plain import plain
 from qsim.progress import Progress
 
 # Brackets in names out of files are not markup.
@@ -34,15 +35,21 @@ def progress() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with progress_bars.Progress(*columns, console=messages, transient=False) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = progress_bars.Progress(*columns, console=messages, transient=False)
+    tasks: dict[str, TaskID] = {}
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(plain(stage), total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+    def report(stage: str, done: int, total: int) -> None:
+        if not tasks:
+            bars.start()  # not before: a mistake that is found at once leaves no empty line
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(plain(stage), total=total)
+        bars.update(tasks[stage], completed=done, total=total)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "", text_columns: int = 1) -> Table:
@@ -56,11 +63,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     for row in rows:
         result.add_row(*(plain(str(cell)) for cell in row))
     return result
-
-
-def plain(text: str) -> str:
-    """Return ``text`` without the control characters by which a hostile file could write all over a terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def echo_json(data: object) -> None:

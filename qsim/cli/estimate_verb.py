@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from qsim.cli.options import image_indices, images_option, json_option, technology_option
+from qsim.cli.options import OutFile, image_indices, images_option, json_option, technology_option
 from qsim.errors import DataError, QsimError, nearest
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 )
 @click.option("--bits", type=int, help="Bits of a weight's code. Default: as many as the machine has.")
 @click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="A size that an ONNX file leaves open: N=1, or input:axis=1.")
-@click.option("--seed", default=0, show_default=True, help="Seed of synthetic weights, inputs and drawn activations.")
-@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the quantised network of the first machine (.qsn).")
-@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the runs to this JSON file.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of synthetic weights, inputs, drawn activations.")
+@click.option("--save", type=OutFile(), help="Write the quantised network of the first machine (.qsn).")
+@click.option("--out", "-o", type=OutFile(), help="Write the runs to this JSON file.")
 @json_option
 def command(
     name: str,
@@ -82,6 +83,8 @@ def command(
 
     if sum(option is not None for option in (given, data, density)) > 1:
         raise QsimError(path="--input, --data and --density", rule="one of them", value="more")
+    if data is None and (normalise is not None or not _is_default("images")):
+        raise QsimError(path="--images and --normalise", rule="given together with --data", value="alone")
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
     runs: list[RunResult] = []
     with progress() as report:
@@ -131,11 +134,18 @@ def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, 
     if weights is not None:
         return load_state(NETWORKS[name].build(seed), NETWORKS[name].counterpart, weights)
     if name in known:
+        if dims:
+            raise QsimError(path="--dim", rule="absent for a network by name, whose sizes are fixed", value=dims[0])
         return known[name].build(seed)
     path = Path(name)
     if not path.suffix:
         raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, known)}", value=name, legal=tuple(known))
     return read_network(path, numbers("--dim", dims, int), {}, True, False, seed, report)[0]
+
+
+def _is_default(option: str) -> bool:
+    """Whether the user left an option of this command out."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.DEFAULT
 
 
 def _plan(name: str, kept: tuple[str, ...], bits: int | None) -> "Plan":
@@ -208,21 +218,36 @@ def _activations(
     return [partial(infer_zeros, prepared, drawn, report)], f"inference on SYNTHETIC input, uniform 0 to 1, seed {seed}"
 
 
+def _read_npz(path: Path) -> "dict[str, Array]":
+    """Return the arrays of numbers in a file."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not an .npz file of plain arrays: {error}") from error
+    for name, value in arrays.items():
+        if value.dtype.kind not in "biuf":
+            raise DataError(path=f"{path.name}.{name}", rule="an array of numbers", value=str(value.dtype))
+    return arrays
+
+
 def _read_inputs(network: "Network", path: Path) -> "list[dict[str, Array]]":
     """Return the inputs of every inference: arrays as the network takes them, or with one more axis for several."""
     import numpy as np
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not an .npz file of plain arrays: {error}") from error
+    arrays = _read_npz(path)
     found: list[dict[str, Array]] = []
     for name in network.inputs:
         kind = network.tensors[name]
         if name not in arrays:
             raise DataError(path=f"{path.name}", rule=f"a file with the array {name}", value=sorted(arrays))
         value = arrays[name].astype(kind.dtype)
+        if not np.isfinite(value).all():
+            raise DataError(path=f"{path.name}.{name}", rule="finite numbers", value="NaN or infinity")
         single = value.shape == kind.shape
         batch = value.reshape(-1, *kind.shape) if single or value.shape[1:] in (kind.shape, kind.shape[1:]) else None
         if batch is None or not len(batch):

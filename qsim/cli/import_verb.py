@@ -26,7 +26,7 @@ COLUMNS = ("layer", "kind", "input", "output", "matrix", "kernel", "weights", "m
 @click.option("--fix", "fixed", multiple=True, metavar="INPUT=VALUE", help="Make an input a constant: sr=16000.")
 @click.option("--allow-unsupported", is_flag=True, help="Import the rest of the network where operators are not supported, for estimates.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Compare with ONNX Runtime, or PyTorch, on random input.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the random input.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random input.")
 @json_option
 def command(
     file: Path, dims: tuple[str, ...], fixed: tuple[str, ...], allow_unsupported: bool, check: bool, seed: int, as_json: bool
@@ -102,6 +102,7 @@ def _facts(network: "Network", agreement: "Agreement | None") -> dict[str, objec
         "inputs": {name: str(network.tensors[name]) for name in network.inputs},
         "outputs": {name: str(network.tensors.get(name, "unknown")) for name in network.outputs},
         "passes": list(network.passes),
+        "not_finite": _not_finite(network),
         "holes": [dataclasses.asdict(hole) for hole in network.holes],
         "agreement": None if agreement is None else dataclasses.asdict(agreement) | {"max_error": agreement.max_error},
         "layers": [dataclasses.asdict(layer) | {"weights": layer.weights, "macs": layer.macs} for layer in layers],
@@ -109,7 +110,8 @@ def _facts(network: "Network", agreement: "Agreement | None") -> dict[str, objec
 
 
 def _show(network: "Network", agreement: "Agreement | None") -> None:
-    from qsim.cli.console import console, plain, table
+    from qsim.cli.console import console, table
+    from qsim.cli.plain import plain
     from qsim.model.matrix_layers import matrix_layers
 
     layers, out = matrix_layers(network), console()
@@ -122,9 +124,19 @@ def _show(network: "Network", agreement: "Agreement | None") -> None:
     notes += [f"hole: {hole}; {len(hole.constants)} weights inside" if hole.constants else f"hole: {hole}" for hole in causes]
     if len(causes) < len(network.holes):
         notes.append(f"{len(network.holes) - len(causes)} operators behind holes have unknown shapes; layers among them are not listed")
+    broken = _not_finite(network)
+    if broken:
+        notes.append(f"NaN or infinity in {len(broken)} constants: {', '.join(broken[:4])}; the error is that of the finite outputs")
     notes.append(_verdict(agreement))
     for note in notes:
         out.print(plain(note), soft_wrap=True)
+
+
+def _not_finite(network: "Network") -> list[str]:
+    """Return the constants in which a number is NaN or infinite; masks of attention hold infinities on purpose."""
+    import numpy as np
+
+    return [name for name, value in network.constants.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
 
 def _verdict(agreement: "Agreement | None") -> str:

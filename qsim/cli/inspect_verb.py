@@ -92,7 +92,8 @@ def _streams(model: "CompressedModel") -> list[dict[str, object]]:
 
 
 def _show(model: "CompressedModel", file: Path) -> None:
-    from qsim.cli.console import console, plain
+    from qsim.cli.console import console
+    from qsim.cli.plain import plain
 
     on_disk, float_bytes = file.stat().st_size, 4 * model.graph.parameters
     out = console()

@@ -1,5 +1,6 @@
 """Options that several verbs share, and how their texts are read."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,21 @@ engine_option = click.option(
     help="fast (numba) or event (SimPy, the definition).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+class OutFile(click.Path):
+    """The path of a file that will be written, refused before the work rather than after it where it cannot be."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path. The nearest folder above it that is there must be one in which files can be made."""
+        path = Path(str(super().convert(value, param, ctx)))
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not path.exists() and not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            raise QsimError(f"cannot write {path}: {above} is {'read-only' if above.is_dir() else 'not a folder'}")
+        return path
 
 
 def image_indices(text: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qsim.cli.options import assignment, data_option, engine_option, image_indices, images_option, json_option, technology_option
+from qsim.cli.options import OutFile, assignment, data_option, engine_option, image_indices, images_option, json_option, technology_option
 
 if TYPE_CHECKING:
     from qsim.arch.architecture import Architecture
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @data_option
 @engine_option
 @click.option("--trace", is_flag=True, help="Record what every unit does in the busiest layer (for the timeline).")
-@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the runs to this JSON file.")
+@click.option("--out", "-o", type=OutFile(), help="Write the runs to this JSON file.")
 @json_option
 def command(
     files: tuple[Path, ...],

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsim.cli.options import assignment, data_option, image_indices, images_option, json_option, technology_option
+from qsim.cli.options import OutFile, assignment, data_option, image_indices, images_option, json_option, technology_option
+from qsim.errors import QsimError
 
 if TYPE_CHECKING:
     from qsim.sweep import Point
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @images_option
 @data_option
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write all runs to this JSON file.")
+@click.option("--out", "-o", type=OutFile(), help="Write all runs to this JSON file.")
 @json_option
 def command(
     file: Path,
@@ -51,23 +52,38 @@ def command(
     from qsim.results import save_runs
     from qsim.sweep import sweep
 
+    grid_axes = _axes(axes)
     with messages.status("simulating the grid"):
         points = sweep(
             file,
             load_machine(machine),
-            dict(assignment(text) for text in axes),
+            grid_axes,
             technology=technology,
             images=image_indices(images),
             data=data,
             workers=workers,
         )
+    runs = [point.result for point in points if point.result]
+    if not runs:
+        raise QsimError(f"none of the {len(points)} points can be simulated; the first: {points[0].reason}")
     if out is not None:
-        save_runs(out, [point.result for point in points if point.result])
+        save_runs(out, runs)
     if as_json:
         click.echo(json.dumps([_facts(point) for point in points], indent=1))
         return
     columns = [*points[0].values, "cycles", "time", "energy", "why not"]
     console().print(table(f"{machine}, {len(points)} points", columns, [_cells(point) for point in points], text_columns=0))
+
+
+def _axes(texts: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Return the values of every field. Raises :class:`QsimError` for a field that is given twice."""
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        path, values = assignment(text)
+        if path in found:
+            raise QsimError(path="--set", rule=f"one list of values for {path}", value="two")
+        found[path] = values
+    return found
 
 
 def _facts(point: "Point") -> dict[str, object]:

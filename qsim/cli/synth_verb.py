@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="ecp5-25k, ecp5-85k, up5k, hx8k, xc7 (counts only).",
 )
 @click.option("--layers", default=0, show_default=True, help="Layers of a network: the whole accelerator; 0: its array only.")
-@click.option("--seed", default=1, show_default=True, help="Seed of the placement.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the placement.")
 @click.option("--place/--no-place", default=True, show_default=True, help="Place and route, for the frequency.")
 @click.option(
     "--build",

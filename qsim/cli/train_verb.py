@@ -4,15 +4,13 @@ from pathlib import Path
 
 import click
 
-from qsim.cli.options import data_option
+from qsim.cli.options import OutFile, data_option
 
 
 @click.command("train")
 @click.argument("workload", default="lenet-300-100")
-@click.option("--seed", type=int, help="Seed of the initial weights and batches; that of the shipped checkpoint by default.")
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the checkpoint here (the current folder by default)."
-)
+@click.option("--seed", type=click.IntRange(0), help="Seed of the initial weights and batches; that of the shipped checkpoint by default.")
+@click.option("--out", "-o", type=OutFile(), help="Write the checkpoint here (the current folder by default).")
 @data_option
 def command(workload: str, seed: int | None, out: Path | None, data: Path | None) -> None:
     """Train a float network; the shipped checkpoint is made by this with the default seed.

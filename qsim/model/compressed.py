@@ -172,7 +172,10 @@ class CompressedModel:
             data = place.read_bytes()
         except OSError as error:
             raise FileFormatError(f"cannot read {place}: {error.strerror}") from error
-        return cls.from_bytes(data)
+        try:
+            return cls.from_bytes(data)
+        except FileFormatError as error:
+            raise FileFormatError(f"{place}: {error}") from error
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "CompressedModel":

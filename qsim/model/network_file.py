@@ -112,7 +112,10 @@ class NetworkFile:
             data = Path(path).read_bytes()
         except OSError as error:
             raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-        return cls.from_bytes(data)
+        try:
+            return cls.from_bytes(data)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "NetworkFile":

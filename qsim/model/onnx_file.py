@@ -1,6 +1,7 @@
 """An ONNX file, read and checked, with every size of its inputs fixed."""
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from qsim.errors import FileFormatError, MissingExtra
 from qsim.model.network import Array, TensorType
 
 OLDEST_OPERATOR_SET = 7  # 9 and later are tested; 7 and 8 differ in nothing that is read here
+MOST_ELEMENTS = 1 << 28  # of an input: a gigabyte of float32
 ONNX_DOMAINS = ("", "ai.onnx")
 
 
@@ -91,6 +93,8 @@ def input_types(file: OnnxFile, dims: Mapping[str, int]) -> dict[str, TensorType
             raise FileFormatError(path=f"{file.path} input {item.name!r}", rule="a tensor of declared rank", value="another type")
         axes = item.type.tensor_type.shape.dim
         shape = tuple(_size(file, item.name, axis, dim, dims, used) for axis, dim in enumerate(axes))
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise FileFormatError(path=f"{file.path} input {item.name!r}", rule=f"of at most {MOST_ELEMENTS:,} elements", value=list(shape))
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
         found[item.name] = TensorType(shape, dtype)
     for name in dims:

@@ -12,6 +12,7 @@ import pytest
 
 from qsim.build import build
 from qsim.cli import VERBS
+from qsim.formats.container import seal, unseal
 from qsim.model.compressed import CompressedModel
 from qsim.progress import silent
 from qsim.results import load_runs
@@ -175,6 +176,9 @@ def test_list_names_what_can_be_named(qsim: Command) -> None:
         (("compress", "--weights", "{file}"), "safetensors"),
         (("report", "{file}"), "not a qsim result file"),
         (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes"), "--set must be like"),
+        (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes=1", "--set", "array.pes=2"), "one list of values for array.pes"),
+        (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pess=1,2", "--workers", "1"), "none of the 2 points can be simulated"),
+        (("simulate", "{file}", "-m", "sparse-sram", "--out", "{file}/run.json"), "is not a folder"),
     ],
 )
 def test_a_mistake_gets_one_clear_line_and_status_2(words: tuple[str, ...], told: str, qsim: Command, workplace: Path) -> None:
@@ -216,7 +220,18 @@ def test_a_truncated_file_is_refused(qsim: Command, workplace: Path, tmp_path: P
     (tmp_path / "cut.qsz").write_bytes((workplace / "quick.qsz").read_bytes()[:1000])
     status, _, err = qsim("inspect", tmp_path / "cut.qsz")
     assert status == 2
-    assert len(err.strip().splitlines()) == 1
+    assert len(err.splitlines()) == 1
+    assert "cut.qsz: file.hash" in err
+
+
+def test_a_name_in_an_error_is_no_command_to_the_terminal(qsim: Command, workplace: Path, tmp_path: Path) -> None:
+    metadata, payload = unseal((workplace / "quick.qsz").read_bytes())
+    assert isinstance(metadata, list)
+    metadata[3][0][0] = "\x1b[31m"
+    (tmp_path / "x.qsz").write_bytes(seal(metadata, payload[:-1]))
+    status, _, err = qsim("inspect", tmp_path / "x.qsz")
+    assert status == 2
+    assert "\x1b" not in err
 
 
 def test_a_result_that_cannot_be_written_loses_nothing(qsim: Command, workplace: Path, tmp_path: Path) -> None:

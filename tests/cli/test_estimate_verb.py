@@ -49,6 +49,38 @@ def test_a_file_on_given_images_becomes_runs_that_can_be_reported(model: Path, t
     assert qsim("report", out, "--out", tmp_path / "report")[0] == 0
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"\x93NUMPY"])
+def test_inputs_that_are_no_npz_file_are_one_line(content: bytes, model: Path, tmp_path: Path, qsim: Command) -> None:
+    (tmp_path / "in.npz").write_bytes(content)
+    status, _, err = qsim("estimate", model, "--dim", "N=1", "--input", tmp_path / "in.npz")
+    assert status == 2
+    assert "in.npz is not an .npz file" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "finite numbers"), (np.inf, "finite numbers"), ("a", "array of numbers")])
+def test_inputs_that_are_no_finite_numbers_are_refused(value: object, told: str, model: Path, tmp_path: Path, qsim: Command) -> None:
+    np.savez(tmp_path / "in.npz", x=np.full((1, 2, 4, 4), value))
+    status, _, err = qsim("estimate", model, "--dim", "N=1", "--input", tmp_path / "in.npz")
+    assert status == 2
+    assert told in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("ese-lstm", "--dim", "N=1"), "--dim must be absent"),
+        (("{model}", "--dim", "N=1", "--images", "0:2"), "together with --data"),
+        (("{model}", "--dim", "N=1", "--normalise", "imagenet"), "together with --data"),
+        (("{model}", "--dim", "N=1", "--seed", "-1"), "-1 is not in the range"),
+        (("{model}", "--dim", "N=100000000000"), "of at most 268,435,456 elements"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...], told: str, model: Path, qsim: Command) -> None:
+    status, _, err = qsim("estimate", *(word.format(model=model) for word in words))
+    assert status == 2
+    assert told in " ".join(err.split())
+
+
 def test_a_network_by_name_is_labelled_synthetic(qsim: Command) -> None:
     status, text, _ = qsim("estimate", "ese-lstm", "--density", "0.5", "--json")
     assert status == 0
