@@ -39,12 +39,14 @@ def write_report(
     baseline: str | None = None,
     highlight: str | None = None,
     compression: Sequence[CompressionRow] = (),
+    compressed: str = "",
 ) -> Path:
     """Write ``report.html``, ``figures/*.svg`` and ``*.png``, ``data.csv``, ``data.json`` and, with traces, ``trace.json`` into ``out``.
 
     ``baseline`` names the machine all others are compared with, None for the first run; ``highlight`` the machine of the first
-    screen, None for the one with the least energy; ``compression`` are the rows of the compression table, the total last. Everything
-    is made before the first file is written, the page last. Returns the path of the page.
+    screen, None for the one with the least energy; ``compression`` are the rows of the compression table
+    of the file ``compressed``, the total last.
+    Everything is made before the first file is written, the page last. Returns the path of the page.
 
     Raises :class:`MissingExtra` without the report extra, :class:`qsim.errors.DataError` for no runs or an unknown machine.
     """
@@ -61,7 +63,7 @@ def write_report(
     files["data.json"] = json_text(runs).encode("utf-8")
     if any(run.trace is not None for run in runs):
         files["trace.json"] = chrome_trace_text(runs).encode("utf-8")
-    page = _render(title, machines, drawn, files, compression, highlight)
+    page = _render(title, machines, drawn, files, compression, compressed, highlight)
     for name, content in files.items():
         write_bytes_atomically(out / name, content)
     write_bytes_atomically(out / "report.html", page.encode("utf-8"))
@@ -74,6 +76,7 @@ def _render(
     drawn: Sequence[Figure],
     files: dict[str, bytes],
     compression: Sequence[CompressionRow],
+    compressed: str,
     highlight: str | None,
 ) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -102,7 +105,7 @@ def _render(
         accesses=access_table(machines),
         prices=price_table(machines),
         provenance=provenance_table(machines),
-        compression=compression_table(compression, published) if compression else None,
+        compression=compression_table(compression, published, compressed) if compression else None,
         published=published,
         technologies=sorted({machine.run.technology.name for machine in machines}),
         has_trace="trace.json" in files,

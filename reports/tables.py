@@ -109,8 +109,8 @@ _COMPRESSION = (
 )
 
 
-def compression_table(rows: Sequence[CompressionRow], published: PublishedCompression | None) -> Table:
-    """Return our compression by layer beside the published one, layer by layer in order."""
+def compression_table(rows: Sequence[CompressionRow], published: PublishedCompression | None, name: str = "") -> Table:
+    """Return our compression by layer, that of the file ``name``, beside the published one, layer by layer in order."""
     theirs = list(published.rows) if published else []
     groups = []
     for place, row in enumerate(rows):
@@ -123,7 +123,10 @@ def compression_table(rows: Sequence[CompressionRow], published: PublishedCompre
         groups.append(Group(head=head, rows=tuple(pair)))
     return Table(
         key="compression",
-        caption="Compression by layer: P pruning, Q weight sharing, H Huffman coding; rates are percent of the float32 size",
+        caption=(
+            f"{f'Ours is {name}. ' if name else ''}Compression by layer: P pruning, Q weight sharing, H Huffman coding; "
+            "rates are percent of the float32 size"
+        ),
         columns=(
             Column(head="", numeric=False),
             Column(head="Weights"),

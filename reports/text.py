@@ -11,8 +11,7 @@ def _exponent(value: float) -> int:
     """Return the power of 1000 whose prefix suits ``value`` once it is rounded to three digits."""
     if value == 0 or not math.isfinite(value):
         return 0
-    exponent = 3 * math.floor(math.log10(abs(value) * 1.0005) / 3)
-    return min(12, max(-15, exponent))
+    return min(12, max(-15, int(f"{value:.2e}".partition("e")[2]) // 3 * 3))
 
 
 def _digits(value: float, significant: int) -> str:
@@ -28,7 +27,7 @@ def _digits(value: float, significant: int) -> str:
 def quantity(value: float, unit: str) -> str:
     """Return ``value`` with three digits and an SI prefix: ``quantity(1.5e-6, "J") == "1.50 µJ"``."""
     exponent = _exponent(value)
-    return f"{_digits(value / 10.0**exponent, 3)}{NO_BREAK}{_PREFIXES[exponent]}{unit}"
+    return f"{_digits(float(f'{value:.2e}') / 10.0**exponent, 3)}{NO_BREAK}{_PREFIXES[exponent]}{unit}"
 
 
 def factor(value: float) -> str:

@@ -76,6 +76,7 @@ def command(out: Path, images: str, workers: int, data: Path | None) -> None:
             baseline=DESIGNS[0][1],
             highlight="sparse-sram",
             compression=compression_rows(deep),
+            compressed="the file of the recipe deep-compression",
         )
     show = console()
     show.print(_published_table(deep))

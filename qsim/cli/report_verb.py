@@ -36,7 +36,7 @@ def command(files: tuple[Path, ...], out: Path, baseline: str | None, compressio
     runs = [run for path in files for run in load_runs(path)]
     rows = compression_rows(CompressedModel.load(compression)) if compression else []
     with messages.status("drawing"):
-        page = write_report(runs, out, title=title, baseline=baseline, compression=rows)
+        page = write_report(runs, out, title=title, baseline=baseline, compression=rows, compressed=compression.name if compression else "")
     console().print(f"{page}: open it in a browser; figures, data.csv and data.json are beside it")
 
 

@@ -62,7 +62,7 @@ def _chart(rows: list[Row], names: list[str], present: list[str], field: str, ti
     totals = [next(row for row in rows if row["machine"] == name) for name in names]
     sums = [sum(row[field] for row in rows if row["machine"] == name) for name in names]
     # room for the totals behind the longest bar; shares all end at 100
-    ends = [0.0, max(sums) * 1.24 if field == "energy" else 100.0]
+    ends = [0.0, max(sums) * 1.4 if field == "energy" else 100.0]
     y = alt.Y("machine:N", sort=names, title=None)
     bars = (
         alt.Chart(data(rows))

@@ -1,5 +1,6 @@
 """Energy against time, one point a machine: the lower left is the better machine."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from reports.charts.base import Row, data, live_spec, log_axis, log_ends, log_sc
 from reports.figure import DataTable, Figure, Panel
 from reports.text import Scale, factor, quantity
 from reports.views import Machine
+
+CROWDED = 0.08  # share of the height within which the names of two points would cover each other
 
 
 def figure(machines: Sequence[Machine]) -> Figure | None:
@@ -64,14 +67,32 @@ def _chart(rows: list[Row], machines: Sequence[Machine], x_title: str, y_title: 
             alt.Tooltip("saved:N", title="against the baseline"),
         ],
     )
-    # names grow towards the middle, so that none leaves the frame on a phone
-    left, right = (x_ends[0] * (x_ends[1] / x_ends[0]) ** share for share in (1 / 3, 2 / 3))
-    places: list[tuple[dict[str, Any], str]] = [
-        ({"align": "left", "dx": 13}, f"datum.time < {left!r}"),
-        ({"align": "center", "dy": -17}, f"datum.time >= {left!r} && datum.time <= {right!r}"),
-        ({"align": "right", "dx": -13}, f"datum.time > {right!r}"),
-    ]
-    names = [
-        chart.mark_text(fontSize=13, color="$ink", **place).encode(text="machine:N").transform_filter(where) for place, where in places
-    ]
+    groups: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((_side(row, x_ends), _height(row, rows, x_ends, y_ends)), []).append(row)
+    names = [_names(chart, group, side, height) for (side, height), group in groups.items()]
     return alt.layer(marks, *names).properties(height=300)
+
+
+def _names(chart: Any, rows: list[Row], side: int, height: int) -> Any:
+    """Return the names of points, beside (``side`` 1 right, -1 left), above or below them (``height`` -1, 1)."""
+    align = {-1: "right", 0: "center", 1: "left"}[side]
+    text = chart.mark_text(fontSize=13, color="$ink", align=align, dx=13 * side, dy=(13 if side else 17) * height)
+    return text.encode(text="machine:N").properties(data=data(rows))
+
+
+def _side(row: Row, ends: Sequence[float]) -> int:
+    """Names grow towards the middle, so that none leaves the frame on a phone."""
+    share = math.log(row["time"] / ends[0]) / math.log(ends[1] / ends[0])
+    return 1 if share < 1 / 3 else -1 if share > 2 / 3 else 0
+
+
+def _height(row: Row, rows: list[Row], x_ends: Sequence[float], ends: Sequence[float]) -> int:
+    """Of points at about one height the upper one's name goes above and the lower one's below, so that neither covers the other."""
+    reach = CROWDED * math.log(ends[1] / ends[0])
+    others = [other for other in rows if other is not row and abs(math.log(other["energy"] / row["energy"])) < reach]
+    place = rows.index(row)
+    over = sum(1 for other in others if (other["energy"], rows.index(other)) > (row["energy"], place))
+    if not others:
+        return 0 if _side(row, x_ends) else -1
+    return 1 if over else -1

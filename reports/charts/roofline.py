@@ -108,7 +108,7 @@ def _chart(points: list[Row], lines: list[Row], ends: list[float], machines: Seq
     heights = log_ends([row["rate"] for row in (*points, *lines)])
     x = alt.X(
         "intensity:Q",
-        title="MACs per byte moved (DRAM, or weight SRAM where weights stay on chip)",
+        title="MACs per byte moved",
         scale=log_scale(ends),
         axis=log_axis(ends),
     )
