@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from qsim.errors import FieldError
 from qsim.formats.arrays import check_range, check_shape, read_only
-from qsim.formats.fixed import FixedFormat, IntArray
+from qsim.formats.bits import width_of
+from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
 
 CodeArray = npt.NDArray[np.uint16]
 BoolArray = npt.NDArray[np.bool_]
@@ -181,6 +182,9 @@ class VectorCoded:
         check_range(self.indices, 0, size // self.segments - 1, "vector_coded.indices")
         low, high = self.weight_format.minimum, self.weight_format.maximum
         check_range(self.codebooks, low, high, "vector_coded.codebooks")
+        if self.weight_format.width + width_of(stages) > MAX_WIDTH:
+            rule = f"narrow enough that a sum of {stages} stages fits {MAX_WIDTH} bits"
+            raise FieldError(path="vector_coded.weight_format", rule=rule, value=str(self.weight_format))
         check_range(self.reconstruct(), low, high, "vector_coded (sum of stages)")
 
     def reconstruct(self) -> IntArray:

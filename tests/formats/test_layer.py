@@ -68,6 +68,8 @@ def test_arrays_are_read_only_and_not_shared_with_the_caller():
         (lambda: Pyramid(pulses=[[1]], scales=[1], scale_format=S16), "pyramid.scale_format must be unsigned"),
         (lambda: Pyramid(pulses=[[1]], scales=[1, 2], scale_format=U16), "pyramid.scales must be of shape"),
         (lambda: VectorCoded(indices=[[0]], codebooks=[[[1, 2]]], rows=1, cols=3, weight_format=S16), "a multiple of d = 2"),
+        # Nine times 2**61 - 1 is 2**61 - 9 in 64 bits, and would pass for a weight of 62.
+        (lambda: VectorCoded(indices=[[0]] * 9, codebooks=[[[2**61 - 1]]] * 9, rows=1, cols=1, weight_format=FixedFormat(62, 0)), "fits"),
         (
             lambda: VectorCoded(indices=[[0], [0]], codebooks=[[[30000]], [[30000]]], rows=1, cols=1, weight_format=S16),
             "sum of stages",
