@@ -7,6 +7,8 @@ dotted path, for sweeps.
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from types import NoneType, UnionType
@@ -278,7 +280,20 @@ def _replace(node: Any, names: list[str], value: Any, path: str) -> Any:
         value = _replace(getattr(node, name), names[1:], value, path)
     else:
         value = field_value(get_type_hints(type(node))[name], value, path)
-    return replace(node, **{name: value})
+    with in_machine(path.removesuffix(".".join(names)).rstrip(".")):
+        return replace(node, **{name: value})
+
+
+@contextmanager
+def in_machine(path: str) -> Iterator[None]:
+    """Give the errors of a part that is built here the path that the field has in the machine: ``weights.bytes``, not ``sram.bytes``."""
+    try:
+        yield
+    except MachineError as error:
+        if not path or error.path is None or error.path.startswith(f"{path}."):
+            raise
+        field = error.path.rpartition(".")[2]
+        raise MachineError(path=f"{path}.{field}", rule=error.rule, value=error.value, legal=error.legal) from error
 
 
 def field_value(hint: Any, value: Any, path: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
-from qsim.arch.architecture import Architecture, field_value
+from qsim.arch.architecture import Architecture, field_value, in_machine
 from qsim.arch.presets import MACHINES
 from qsim.errors import MachineError
 from qsim.files import parse_toml
@@ -30,7 +30,10 @@ def load_machine(name_or_path: str) -> Architecture:
         data = parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MachineError(f"{path}: not a readable machine file ({error})") from error
-    return from_mapping(data)
+    try:
+        return from_mapping(data)
+    except MachineError as error:
+        raise MachineError(f"{path}: {error}") from error
 
 
 def from_mapping(data: Mapping[str, Any]) -> Architecture:
@@ -80,7 +83,8 @@ def _structure(kind: Any, data: Any, path: str) -> Any:
     for field in fields(kind):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise MachineError(path=f"{prefix}{field.name}", rule="given", value=None)
-    return kind(**values)
+    with in_machine(path):
+        return kind(**values)
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:

@@ -112,7 +112,9 @@ def test_replace_changes_one_field_and_the_hash() -> None:
     ("path", "value", "message"),
     [
         ("array.queue.dept", 4, r"array\.queue\.dept must be an existing field, not 'dept'.*did you mean 'depth'"),
-        ("array.queue.depth", 0, r"queue\.depth must be 1 to 16777216, not 0"),
+        ("weights.bytes", 0, r"^weights\.bytes must be 1 to"),
+        ("pointers.width_bits", 0, r"^pointers\.width_bits must be 1 to"),
+        ("array.queue.depth", 0, r"^array\.queue\.depth must be 1 to 16777216, not 0"),
         ("array.queue.depth", 1.5, r"array\.queue\.depth must be of type int, not 1\.5"),
         ("array.queue.depth", True, r"array\.queue\.depth must be of type int, not True"),
         ("array.queue.forward_latency", 0, r"queue\.forward_latency must be 1 to 1048576, not 0"),
