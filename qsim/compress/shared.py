@@ -48,6 +48,8 @@ class SharedWeights(Protocol):
 class QuantizerInput:
     """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness.
 
+    ``validation`` is what choices are made on; where it is None, they are made on the training data.
+
     Raises :class:`RecipeError` for parameters that are not finite and for a layer without a weight.
     """
 
@@ -58,6 +60,7 @@ class QuantizerInput:
     generator: torch.Generator
     random: np.random.Generator
     progress: Progress
+    validation: Samples | None = None
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.parameters).all()):

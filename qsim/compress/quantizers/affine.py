@@ -7,6 +7,7 @@ would need the sum of the activations. The step is trained by fine-tuning (Esser
 weights by ``epochs`` of training through the quantiser.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +25,8 @@ from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, IntArray, best_fraction
 from qsim.formats.layer import ScalarCoded
 
+MAX_BITS = 8
+
 
 class Granularity(StrEnum):
     """How many weights share a scale."""
@@ -33,37 +36,41 @@ class Granularity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Affine(ThroughTraining):
-    """``bits`` a weight, in the range that a rule finds (:mod:`qsim.compress.ranges`); symmetric ranges have their zero in the middle."""
+class AffineSettings(ThroughTraining):
+    """The range is found by a rule (:mod:`qsim.compress.ranges`); symmetric ranges have their zero in the middle."""
 
-    bits: int
     symmetric: bool = True
     granularity: Granularity = Granularity.TENSOR
     range: Range = Range.MSE
 
     def __post_init__(self) -> None:
         ThroughTraining.__post_init__(self)
-        if not 2 <= self.bits <= 8:
-            raise RecipeError(path="quantise.bits", rule="2 to 8", value=self.bits)
         if self.granularity is Granularity.ROW and not self.symmetric:
             raise RecipeError(path="quantise.symmetric", rule="true with one scale a row", value=False)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affine(AffineSettings):
+    """``bits`` a weight."""
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        AffineSettings.__post_init__(self)
+        if not 2 <= self.bits <= MAX_BITS:
+            raise RecipeError(path="quantise.bits", rule=f"2 to {MAX_BITS}", value=self.bits)
+
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Quantise each layer."""
+        return quantise_layers(self, given, [self] * len(given.layout.names))
 
-        def share(place: int, weight: Tensor) -> SharedWeights:
-            kept = given.kept(place)
-            if self.granularity is Granularity.ROW:
-                return self._by_row(weight.numpy(), kept)
-            scale, zero, steps = self.steps(weight.numpy()[kept])
-            return AffineWeights(steps, zero, scale, kept, None if given.masks is None else kept)
-
-        parameters = train_through(self, given, share)
-        layers = []
-        for place, weight in enumerate(given.layout.weights(parameters)):
-            layers.append(share(place, weight))
-            given.progress("quantise", place + 1, len(given.layout.names))
-        return Quantised(tuple(layers), biases_of(given.layout, parameters))
+    def share(self, given: QuantizerInput, place: int, weight: Tensor) -> SharedWeights:
+        """Return the quantised ``weight`` [outputs, inputs] of the layer ``place``."""
+        kept = given.kept(place)
+        if self.granularity is Granularity.ROW:
+            return self._by_row(weight.numpy(), kept)
+        scale, zero, steps = self.steps(weight.numpy()[kept])
+        return AffineWeights(steps, zero, scale, kept, None if given.masks is None else kept)
 
     def steps(self, weights: AnyFloatArray) -> tuple[float, int, IntArray]:
         """Return scale, zero point and the integers q, 0 to ``2^bits - 1``, of ``weights`` [n]; q is 1 or more where symmetric."""
@@ -84,6 +91,16 @@ class Affine(ThroughTraining):
                 scales[row], zero, steps = self.steps(weight[row, mask])
                 points[row, mask] = steps - zero
         return PyramidWeights(points, scales)
+
+
+def quantise_layers(how: AffineSettings, given: QuantizerInput, layers: Sequence[Affine]) -> Quantised:
+    """Quantise each layer by its own settings in ``layers``, after training through them as ``how`` says."""
+    parameters = train_through(how, given, lambda place, weight: layers[place].share(given, place, weight))
+    found = []
+    for place, weight in enumerate(given.layout.weights(parameters)):
+        found.append(layers[place].share(given, place, weight))
+        given.progress("quantise", place + 1, len(layers))
+    return Quantised(tuple(found), biases_of(given.layout, parameters))
 
 
 class AffineWeights:
