@@ -50,4 +50,4 @@ class MixedAffine(AffineSettings):
 
     def with_bits(self, bits: int) -> Affine:
         """Return the same settings with ``bits`` bits."""
-        return Affine(symmetric=self.symmetric, granularity=self.granularity, range=self.range, bits=bits)
+        return Affine(symmetric=self.symmetric, granularity=self.granularity, range=self.range, rounding=self.rounding, bits=bits)
