@@ -71,9 +71,9 @@ def has_bfloat16() -> bool:
 def _convolve(flat: Tensor, geometry: Geometry, weight: Tensor, bias: Tensor, outside: float) -> Tensor:
     if geometry.channels == 1 and geometry.dilation == (1, 1):
         # One matrix product over all windows takes 11 ms for LeNet-5's first layer, forward and back, where conv2d takes 27 (128 images).
-        return f.linear(_windows(_planes(flat, geometry, outside), geometry), weight, bias).view(len(flat), -1)
+        return f.linear(_windows(planes_of(flat, geometry, outside), geometry), weight, bias).view(len(flat), -1)
     kernel = weight.view(-1, *geometry.kernel, geometry.group_channels).permute(0, 3, 1, 2)
-    planes = _planes(flat, geometry, outside)
+    planes = planes_of(flat, geometry, outside)
     return _flat(f.conv2d(planes, kernel, bias, geometry.stride, dilation=geometry.dilation, groups=geometry.groups))
 
 
@@ -84,11 +84,11 @@ def _windows(planes: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _pool(flat: Tensor, geometry: Geometry) -> Tensor:
-    return _flat(f.max_pool2d(_planes(flat, geometry, -torch.inf), geometry.kernel, geometry.stride, dilation=geometry.dilation))
+    return _flat(f.max_pool2d(planes_of(flat, geometry, -torch.inf), geometry.kernel, geometry.stride, dilation=geometry.dilation))
 
 
-def _planes(flat: Tensor, geometry: Geometry, outside: float) -> Tensor:
-    """Return images [n, channels, height, width], channels last in memory, padded with ``outside``."""
+def planes_of(flat: Tensor, geometry: Geometry, outside: float) -> Tensor:
+    """Return flat images as [n, channels, height, width], channels last in memory, padded with ``outside``."""
     top, left, bottom, right = geometry.padding
     planes = flat.view(-1, *geometry.input_shape).permute(0, 3, 1, 2)
     return f.pad(planes, (left, right, top, bottom), value=outside) if any(geometry.padding) else planes

@@ -17,6 +17,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as f
 from torch import Tensor
 
 from qsim.compress.network import Backpropagation, Layout, Samples, forward
@@ -25,6 +26,7 @@ from qsim.errors import RecipeError
 
 CHUNK = 500  # samples at once
 DECAY = 0.999  # of Adam's second moment
+PROBES = 8  # random vectors behind an estimated trace
 BATCH = 32  # samples behind one gradient of ``adam``
 FloatArray = npt.NDArray[np.float32]
 
@@ -40,8 +42,7 @@ def importance(
     curvature: Curvature, layout: Layout, parameters: Tensor, samples: Samples, count: int, generator: torch.Generator
 ) -> list[FloatArray]:
     """Return each layer's estimate [outputs, inputs], at least 0, over ``count`` of ``samples`` drawn with ``generator``."""
-    chosen = torch.randperm(len(samples), generator=generator)[:count]
-    few = Samples(samples.raw[chosen], samples.labels[chosen], samples.scale, samples.offset)
+    few = _drawn(samples, count, generator)
     match curvature:
         case Curvature.HESSIAN:
             flat = hessian_diagonal(layout, parameters, few)
@@ -72,6 +73,42 @@ def hessian_diagonal(layout: Layout, parameters: Tensor, samples: Samples) -> Te
                 if layout.relu[layer - 1]:
                     second *= values[layer] > 0
     return total / len(samples)
+
+
+def hessian_traces(layout: Layout, parameters: Tensor, samples: Samples, count: int, generator: torch.Generator) -> list[float]:
+    """Return the trace of each layer's Hessian, at least 0, over ``count`` of ``samples`` drawn with ``generator``.
+
+    Fully connected networks: the sum of :func:`hessian_diagonal`. Convolutions: Hutchinson's estimate, the mean of ``v^T H v`` over
+    :data:`PROBES` vectors v of random signs, with H v by automatic differentiation (HAWQ-V2, arXiv:1911.03852).
+    """
+    few = _drawn(samples, count, generator)
+    if not layout.windows:
+        return [float(part.double().sum()) for part in layout.weights(hessian_diagonal(layout, parameters, few))]
+    totals = torch.zeros(len(layout.names), dtype=torch.float64)
+    for start in range(0, len(few), CHUNK):
+        part = slice(start, start + CHUNK)
+        totals += _hutchinson(layout, parameters, few.normalised(part), few.labels[part], few.offset, generator)
+    return [max(0.0, float(total) / len(few)) for total in totals]
+
+
+def _hutchinson(layout: Layout, parameters: Tensor, inputs: Tensor, labels: Tensor, outside: float, generator: torch.Generator) -> Tensor:
+    """Return the estimated traces [layers] of the Hessian of the summed cross-entropy."""
+    traced = parameters.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        loss = f.cross_entropy(forward(layout, traced, inputs, outside)[-1], labels, reduction="sum")
+        gradient = torch.autograd.grad(loss, traced, create_graph=True)[0]
+    total = torch.zeros(len(layout.names), dtype=torch.float64)
+    for _ in range(PROBES):
+        signs = torch.randint(0, 2, parameters.shape, generator=generator).float() * 2 - 1
+        signs[layout.weight_count :] = 0
+        product = torch.autograd.grad(gradient, traced, signs, retain_graph=True)[0] * signs
+        total += torch.stack([part.double().sum() for part in layout.weights(product)])
+    return total / PROBES
+
+
+def _drawn(samples: Samples, count: int, generator: torch.Generator) -> Samples:
+    chosen = torch.randperm(len(samples), generator=generator)[:count]
+    return Samples(samples.raw[chosen], samples.labels[chosen], samples.scale, samples.offset)
 
 
 def adam_moments(layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator) -> Tensor:

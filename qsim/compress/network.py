@@ -47,6 +47,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "Samples":
+        """Return the first ``count`` samples, or all there are."""
+        return Samples(self.raw[:count], self.labels[:count], self.scale, self.offset)
+
     def normalised(self, part: slice) -> Tensor:
         """Return a part of the inputs as training sees them, float32 [., features]."""
         return self.raw[part].float().mul_(self.scale).add_(self.offset)

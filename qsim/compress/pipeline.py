@@ -61,7 +61,7 @@ def compress_in_stages(
     errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
     given = QuantizerInput(
         layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,
-        generator=generator, random=random, progress=progress,
+        generator=generator, random=random, progress=progress, validation=validation,
     )  # fmt: skip
     quantised = recipe.quantise.quantise(given)
     errors["quantise"] = Errors(error_count(layout, effective(layout, quantised), validation), len(validation))

@@ -14,6 +14,9 @@ from qsim.formats.layer import Form
 from qsim.progress import Progress
 
 
+CALIBRATION_SAMPLES = 2_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatLimits:
     """How fine a layer's integers may be: their widths, and the largest fraction at which the accumulator still fits.
@@ -48,6 +51,9 @@ class SharedWeights(Protocol):
 class QuantizerInput:
     """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness.
 
+    ``validation`` is what choices are made on; where it is None, they are made on the training data. ``calibration`` are inputs without
+    labels; where it is None, the first training samples serve.
+
     Raises :class:`RecipeError` for parameters that are not finite and for a layer without a weight.
     """
 
@@ -58,6 +64,8 @@ class QuantizerInput:
     generator: torch.Generator
     random: np.random.Generator
     progress: Progress
+    validation: Samples | None = None
+    calibration: Samples | None = None
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.parameters).all()):
@@ -65,6 +73,11 @@ class QuantizerInput:
         for place, name in enumerate(self.layout.names):
             if not self.kept(place).any():
                 raise RecipeError(path=f"{name}.weights", rule="at least one that is not pruned", value="none")
+
+    @property
+    def unlabelled(self) -> Samples:
+        """Inputs to calibrate with; their labels mean nothing."""
+        return self.samples.first(CALIBRATION_SAMPLES) if self.calibration is None else self.calibration
 
     def kept(self, layer: int) -> BoolArray:
         """Return the mask [outputs, inputs] of a layer; all true where nothing was pruned."""

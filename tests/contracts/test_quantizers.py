@@ -21,6 +21,7 @@ from qsim.compress.quantizers.fixed import FixedPointWeights
 from qsim.compress.quantizers.hessian import HessianKMeans
 from qsim.compress.quantizers.hierarchical import Hierarchical
 from qsim.compress.quantizers.kmeans import KMeans
+from qsim.compress.quantizers.mixed import MixedAffine
 from qsim.compress.quantizers.power_of_two import PowersOfTwo
 from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.quantizers.ternary import Ternary
@@ -47,6 +48,7 @@ LADDERS: dict[str, tuple[str, tuple[Quantizer, ...]]] = {
     "ternary": ("codebook-dram", (Ternary(),)),
     "power-of-two": ("codebook-dram", tuple(PowersOfTwo(bits=bits) for bits in (2, 3, 4))),
     "affine": ("codebook-dram", tuple(Affine(bits=bits, symmetric=False) for bits in (2, 3, 4))),
+    "mixed": ("codebook-dram", tuple(MixedAffine(budget_bytes=budget, choices=(2, 3, 4)) for budget in (1_500, 1_800, 2_400))),
     "vq": ("dense-16b-dram", tuple(VectorKMeans(entries=k, length=4) for k in (4, 16, 64, 256))),
     "pq": ("dense-16b-dram", tuple(ProductQuantisation(entries=k, length=4) for k in (2, 4, 8, 16))),
     "rvq": ("dense-16b-dram", tuple(ResidualQuantisation(entries=16, length=4, stages=stages) for stages in (1, 2, 3, 5))),

@@ -9,6 +9,7 @@ from qsim.compress.quantizers.fixed import FixedPointWeights
 from qsim.compress.quantizers.hessian import HessianKMeans
 from qsim.compress.quantizers.hierarchical import Hierarchical
 from qsim.compress.quantizers.kmeans import KMeans
+from qsim.compress.quantizers.mixed import MixedAffine
 from qsim.compress.quantizers.power_of_two import PowersOfTwo
 from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.quantizers.ternary import Ternary
@@ -34,6 +35,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "ternary": Ternary,
     "power-of-two": PowersOfTwo,
     "affine": Affine,
+    "mixed": MixedAffine,
     "vq": VectorKMeans,
     "pq": ProductQuantisation,
     "rvq": ResidualQuantisation,

@@ -7,6 +7,7 @@ would need the sum of the activations. The step is trained by fine-tuning (Esser
 weights by ``epochs`` of training through the quantiser.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsim.compress.adaround import AdaptiveRounding
+from qsim.compress.grid import Grid
 from qsim.compress.histogram import AnyFloatArray, Histogram
+from qsim.compress.layer_inputs import second_moments
 from qsim.compress.masks import BoolArray
 from qsim.compress.quantizers.pvq import PyramidWeights
 from qsim.compress.ranges import Range, range_of
@@ -24,6 +28,8 @@ from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, IntArray, best_fraction
 from qsim.formats.layer import ScalarCoded
 
+MAX_BITS = 8
+
 
 class Granularity(StrEnum):
     """How many weights share a scale."""
@@ -32,58 +38,95 @@ class Granularity(StrEnum):
     ROW = "row"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Affine(ThroughTraining):
-    """``bits`` a weight, in the range that a rule finds (:mod:`qsim.compress.ranges`); symmetric ranges have their zero in the middle."""
+class Rounding(StrEnum):
+    """To the nearest step, or to the one above or below by :mod:`qsim.compress.adaround`."""
 
-    bits: int
+    NEAREST = "nearest"
+    ADAPTIVE = "adaptive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffineSettings(ThroughTraining):
+    """The range is found by a rule (:mod:`qsim.compress.ranges`); symmetric ranges have their zero in the middle.
+
+    ``rounding`` is that of the final weights; training through the quantiser rounds to the nearest.
+    """
+
     symmetric: bool = True
     granularity: Granularity = Granularity.TENSOR
     range: Range = Range.MSE
+    rounding: Rounding = Rounding.NEAREST
 
     def __post_init__(self) -> None:
         ThroughTraining.__post_init__(self)
-        if not 2 <= self.bits <= 8:
-            raise RecipeError(path="quantise.bits", rule="2 to 8", value=self.bits)
         if self.granularity is Granularity.ROW and not self.symmetric:
             raise RecipeError(path="quantise.symmetric", rule="true with one scale a row", value=False)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affine(AffineSettings):
+    """``bits`` a weight."""
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        AffineSettings.__post_init__(self)
+        if not 2 <= self.bits <= MAX_BITS:
+            raise RecipeError(path="quantise.bits", rule=f"2 to {MAX_BITS}", value=self.bits)
+
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Quantise each layer."""
+        return quantise_layers(self, given, [self] * len(given.layout.names))
 
-        def share(place: int, weight: Tensor) -> SharedWeights:
-            kept = given.kept(place)
-            if self.granularity is Granularity.ROW:
-                return self._by_row(weight.numpy(), kept)
-            scale, zero, steps = self.steps(weight.numpy()[kept])
-            return AffineWeights(steps, zero, scale, kept, None if given.masks is None else kept)
+    def share(self, given: QuantizerInput, place: int, weight: Tensor) -> SharedWeights:
+        """Return the ``weight`` [outputs, inputs] of the layer ``place`` with each element at the nearest step."""
+        grid = self.grid(weight.numpy(), given.kept(place))
+        return self.stored(given, place, grid, grid.nearest(weight.numpy()))
 
-        parameters = train_through(self, given, share)
-        layers = []
-        for place, weight in enumerate(given.layout.weights(parameters)):
-            layers.append(share(place, weight))
-            given.progress("quantise", place + 1, len(given.layout.names))
-        return Quantised(tuple(layers), biases_of(given.layout, parameters))
+    def stored(self, given: QuantizerInput, place: int, grid: Grid, steps: IntArray) -> SharedWeights:
+        """Return the layer ``place`` with the integers ``steps`` [outputs, inputs] of ``grid``."""
+        kept = given.kept(place)
+        if self.granularity is Granularity.ROW:
+            return PyramidWeights(np.where(kept, steps - grid.zero, 0), grid.scale[:, 0])
+        return AffineWeights(steps[kept], grid.zero, float(grid.scale[0, 0]), kept, None if given.masks is None else kept)
 
-    def steps(self, weights: AnyFloatArray) -> tuple[float, int, IntArray]:
-        """Return scale, zero point and the integers q, 0 to ``2^bits - 1``, of ``weights`` [n]; q is 1 or more where symmetric."""
+    def grid(self, weights: AnyFloatArray, kept: BoolArray) -> Grid:
+        """Return the grid for the ``weights`` [outputs, inputs] that are ``kept``."""
+        if self.granularity is Granularity.TENSOR:
+            scale, zero = self._scale(weights[kept])
+            return Grid(np.array([[scale]]), zero, int(self.symmetric), (1 << self.bits) - 1)
+        scales = [self._scale(row[mask])[0] if mask.any() else 0.0 for row, mask in zip(weights, kept, strict=True)]
+        return Grid(np.array(scales)[:, None], 1 << (self.bits - 1), 1, (1 << self.bits) - 1)
+
+    def _scale(self, weights: AnyFloatArray) -> tuple[float, int]:
+        """Return scale and zero point of ``weights`` [n]; the scale is 0 where all of them are."""
         low, high = range_of(self.range, Histogram.of(weights), self.bits)
-        top = (1 << self.bits) - 1
         if self.symmetric:
-            zero, scale = 1 << (self.bits - 1), max(-low, high) / ((1 << (self.bits - 1)) - 1)
-        else:
-            scale = (high - low) / top
-            zero = int(np.rint(-low / scale)) if scale else 0
-        near = np.rint(weights / scale).astype(np.int64) + zero if scale else np.full(weights.shape, zero, dtype=np.int64)
-        return scale, zero, np.clip(near, int(self.symmetric), top)
+            return max(-low, high) / ((1 << (self.bits - 1)) - 1), 1 << (self.bits - 1)
+        scale = (high - low) / ((1 << self.bits) - 1)
+        return scale, int(np.rint(-low / scale)) if scale else 0
 
-    def _by_row(self, weight: AnyFloatArray, kept: BoolArray) -> PyramidWeights:
-        points, scales = np.zeros(weight.shape, dtype=np.int64), np.zeros(len(weight))
-        for row, mask in enumerate(kept):
-            if mask.any():
-                scales[row], zero, steps = self.steps(weight[row, mask])
-                points[row, mask] = steps - zero
-        return PyramidWeights(points, scales)
+
+def quantise_layers(how: AffineSettings, given: QuantizerInput, layers: Sequence[Affine]) -> Quantised:
+    """Quantise each layer by its own settings in ``layers``, after training through them as ``how`` says."""
+    parameters = train_through(how, given, lambda place, weight: layers[place].share(given, place, weight))
+    effective, found = parameters.clone(), list[SharedWeights]()
+    for place, weight in enumerate(given.layout.weights(parameters)):
+        if how.rounding is Rounding.ADAPTIVE:
+            found.append(_adaptive(layers[place], given, place, parameters, effective))
+        else:
+            found.append(layers[place].share(given, place, weight))
+        given.layout.weights(effective)[place].copy_(found[-1].weights())
+        given.progress("quantise", place + 1, len(layers))
+    return Quantised(tuple(found), biases_of(given.layout, parameters))
+
+
+def _adaptive(how: Affine, given: QuantizerInput, place: int, parameters: Tensor, effective: Tensor) -> SharedWeights:
+    """Round the layer ``place`` by what it does to its results, where ``effective`` has the layers before it quantised."""
+    weight, kept = given.layout.weights(parameters)[place], given.kept(place)
+    grid = how.grid(weight.numpy(), kept)
+    moments = second_moments(given.layout, parameters, effective, place, given.unlabelled)
+    return how.stored(given, place, grid, AdaptiveRounding(grid, weight, kept, *moments).run().numpy())
 
 
 class AffineWeights:

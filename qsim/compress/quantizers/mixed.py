@@ -1,0 +1,53 @@
+"""Affine quantisation with bits of their own for each layer, chosen under a budget of bytes (:mod:`qsim.compress.mixed`)."""
+
+from dataclasses import dataclass
+
+from qsim.compress.mixed import Sensitivity, choose, costs_by
+from qsim.compress.quantizers.affine import MAX_BITS, Affine, AffineSettings, quantise_layers
+from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
+from qsim.errors import RecipeError
+from qsim.formats.coding import encode_weights
+from qsim.formats.symbols import EncodeOptions
+
+LIMITS = FormatLimits(weight_bits=16, scale_bits=16, largest_fraction=64, gain=1.0)  # sizes do not depend on the fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixedAffine(AffineSettings):
+    """One of ``choices`` bits a layer, so that all weights together take at most ``budget_bytes`` in the file's Huffman code.
+
+    The budget counts codes and codebooks, not biases and headers. The choice is made once, before training through the quantiser and
+    fine-tuning. ``by`` says what a layer's bits are worth; ``samples`` of the training split are read for the Hessian.
+    """
+
+    budget_bytes: int
+    choices: tuple[int, ...] = (2, 3, 4, 5, 6)
+    by: Sensitivity = Sensitivity.HESSIAN
+    samples: int = 1_000
+
+    def __post_init__(self) -> None:
+        AffineSettings.__post_init__(self)
+        if self.budget_bytes < 1:
+            raise RecipeError(path="quantise.budget_bytes", rule="at least 1", value=self.budget_bytes)
+        if not self.choices or not all(2 <= bits <= MAX_BITS for bits in self.choices):
+            raise RecipeError(path="quantise.choices", rule=f"some of 2 to {MAX_BITS}", value=list(self.choices))
+        if self.samples < 1:
+            raise RecipeError(path="quantise.samples", rule="at least 1", value=self.samples)
+
+    def quantise(self, given: QuantizerInput) -> Quantised:
+        """Choose the bits, then quantise each layer."""
+        return quantise_layers(self, given, [self.with_bits(bits) for bits in self.bits(given)])
+
+    def bits(self, given: QuantizerInput) -> tuple[int, ...]:
+        """Return the bits of each layer."""
+        options = [self.with_bits(bits) for bits in self.choices]
+        tried = [
+            [how.share(given, place, weight) for how in options] for place, weight in enumerate(given.layout.weights(given.parameters))
+        ]
+        sizes = [[len(encode_weights(shared.form(LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
+        costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
+        return tuple(self.choices[option] for option in choose(costs, sizes, self.budget_bytes))
+
+    def with_bits(self, bits: int) -> Affine:
+        """Return the same settings with ``bits`` bits."""
+        return Affine(symmetric=self.symmetric, granularity=self.granularity, range=self.range, rounding=self.rounding, bits=bits)
