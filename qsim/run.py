@@ -54,7 +54,8 @@ def measure(model: CompressedModel, test: Split) -> Quality:
     """Return the error of the integer network on the test set, beside that of the float network it was made from."""
     _check_features(model, test)
     parts = [test.part(start, start + CHUNK) for start in range(0, len(test), CHUNK)]
-    wrong = sum(int((infer(model, part.images.astype(np.int64)).classes != part.labels).sum()) for part in parts)
+    classes = model.output_classes
+    wrong = sum(int((classes[infer(model, part.images.astype(np.int64)).classes] != part.labels).sum()) for part in parts)
     reference = model.notes.get("float_test_error")
     return Quality(
         test_error=100.0 * wrong / len(test),

@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "demo": "The main job on real data: compress, simulate, price, verify in RTL, report.",
     "train": "Train a workload's float network from its seed.",
     "compress": "Compress a workload by a recipe into a .qsz file.",
+    "lvq": "Train a classifier of prototypes (LVQ) and store it in a .qsz file.",
     "import": "Read an ONNX file or a torch.export program: its layers, checked against ONNX Runtime or PyTorch.",
     "inspect": "Show what every byte of a .qsz file is.",
     "simulate": "Run .qsz files on machines, cycle by cycle.",

@@ -31,9 +31,9 @@ def float_errors(task: TaskLike, state: FloatState, split: SplitLike) -> Errors:
 
 def integer_errors(model: CompressedModel, split: SplitLike) -> Errors:
     """Count the errors of the integer network; of equal logits, the first class counts."""
-    reference = TorchReference(model)
+    reference, classes = TorchReference(model), model.output_classes
     wrong = 0
     for start in range(0, len(split.labels), CHUNK):
         part = slice(start, start + CHUNK)
-        wrong += int((reference(split.images[part]).argmax(axis=1) != split.labels[part]).sum())
+        wrong += int((classes[reference(split.images[part]).argmax(axis=1)] != split.labels[part]).sum())
     return Errors(wrong, len(split.labels))

@@ -21,6 +21,7 @@ from qsim.model.graph import Graph, MaxPool, Weighted
 from qsim.model.graph_file import describe_graph, read_graph
 
 NoteValue = str | int | float | bool | None
+OUTPUT_CLASSES = "output_classes"  # the note that says which class each output stands for
 MAX_FILE_BYTES = 1 << 30
 MAX_WEIGHTS = 1 << 28  # about twice VGG-16
 WEIGHTS_PER_BYTE = 1024  # 0.1 % of the weights kept, at a byte each
@@ -92,7 +93,8 @@ class CompressedModel:
 
     ``layers`` are the nodes of the graph that have weights, in order; :attr:`steps` has the others between them.
     ``recipe_text`` is the recipe as the user wrote it, ``weight_source`` says which float weights were compressed, ``notes``
-    hold further plain facts (seed, accuracies), ``options`` steer the encoder. No ``slots``: the encoded file is computed once and kept.
+    hold further plain facts (seed, accuracies; "output_classes": see :attr:`output_classes`), ``options`` steer the encoder. No
+    ``slots``: the encoded file is computed once and kept.
     """
 
     graph: Graph
@@ -110,6 +112,22 @@ class CompressedModel:
             if not isinstance(key, str) or not isinstance(value, str | int | float | bool | None):
                 raise FieldError(path=f"model.notes.{key}", rule="text, a number, a truth value or None", value=value)
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
+        _ = self.output_classes
+
+    @property
+    def output_classes(self) -> IntArray:
+        """The class of each output of the last layer [outputs]: its number, unless a note says otherwise.
+
+        Raises :class:`FieldError` for a note that is not a number for each output.
+        """
+        outputs = self.graph.nodes[-1].outputs
+        text = self.notes.get(OUTPUT_CLASSES)
+        if text is None:
+            return np.arange(outputs)
+        words = text.split() if isinstance(text, str) else []
+        if len(words) != outputs or not all(word.isdecimal() and len(word) < 10 for word in words):
+            raise FieldError(path=f"model.notes.{OUTPUT_CLASSES}", rule=f"{outputs} numbers, one an output", value=text)
+        return np.array([int(word) for word in words], dtype=np.int64)
 
     @property
     def steps(self) -> tuple[QuantisedLayer | MaxPool, ...]:
