@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from sklearn.datasets import load_digits, load_wine
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, VarianceThreshold
+from sklearn.preprocessing import StandardScaler
 
 from qsim.lvq import CLASSIFIERS
 from workloads.mnist import load_mnist

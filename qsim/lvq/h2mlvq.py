@@ -26,7 +26,8 @@ class H2MLVQ(GLVQ):
     """GLVQ on harmonic means of the distances to all prototypes of the sample's class and to all others, which become minima during the
     training: where prototypes started does not decide which of them ever learn.
 
-    The mean's power rises geometrically from 1 to ``last_power`` over the training.
+    The mean is that of the squared distances; its power rises geometrically from 1 to ``last_power`` over the
+    training, a schedule of our own.
     """
 
     last_power: float = 16.0

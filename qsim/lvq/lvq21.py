@@ -12,7 +12,8 @@ from qsim.lvq.classifier import Batch, PrototypeClassifier
 @dataclass(kw_only=True, eq=False, repr=False)
 class LVQ21(PrototypeClassifier):
     """Moves the nearest prototype of the sample's class to it and the nearest of another away, if the sample lies in a window between them:
-    ``min(d+/d-, d-/d+) > (1 - window) / (1 + window)`` with distances that are not squared.
+    ``min(d+/d-, d-/d+) > (1 - window) / (1 + window)`` with distances that are not squared. (The review prints "<", which would be all but
+    the window; Kohonen also asks that these two be the nearest of all.)
 
     The step ``rate * (x - w)`` is the gradient of ``(d+ - d-) / 2``, descended without momentum and added up over a batch. There is no
     bound below that cost: prototypes leave the data if trained for long, which the review reports too.

@@ -29,9 +29,6 @@ class SGNG(GLVQ):
         starts, self._labels = start_prototypes(inputs, targets, 1, random)
         self._values = {"prototypes": starts.requires_grad_()}
         self._random = np.random.RandomState(random.randint(2**31 - 1))
-        self._forget()
-
-    def _forget(self) -> None:
         count = len(self._labels)
         self._errors = torch.zeros(count, dtype=torch.float64)
         self._ages = torch.full((count, count), -1, dtype=torch.int64)  # -1: not joined
@@ -69,18 +66,24 @@ class SGNG(GLVQ):
             changed = True
 
     def _insert(self, worst: int) -> None:
-        """Add a prototype beside ``worst``; those of a class stay together."""
+        """Add a prototype between ``worst`` and its worst neighbour, whose edge it takes over; those of a class stay together."""
         values = self._values["prototypes"].detach()
         neighbours = (self._ages[worst] >= 0).nonzero()[:, 0]
+        joined = [worst]
         if len(neighbours):
             other = int(neighbours[self._errors[neighbours].argmax()])
+            self._ages[worst, other] = self._ages[other, worst] = -1
+            joined.append(other)
             new = 0.5 * (values[worst] + values[other])
         else:
             new = values[worst] + 10.0 * JITTER * torch.from_numpy(self._random.standard_normal(values.shape[1]))
         place = worst + 1
         self._values = {"prototypes": torch.cat((values[:place], new[None], values[place:])).requires_grad_()}
         self._labels = torch.cat((self._labels[:place], self._labels[worst : worst + 1], self._labels[place:]))
-        errors = self._errors.clone()
-        errors[worst] *= 0.5
-        self._forget()
-        self._errors = torch.cat((errors[:place], errors[worst : worst + 1], errors[place:]))
+        self._errors[worst] *= 0.5
+        self._errors = torch.cat((self._errors[:place], self._errors[worst : worst + 1], self._errors[place:]))
+        order = torch.cat((torch.arange(place), torch.tensor([len(values)]), torch.arange(place, len(values))))
+        ages = torch.full((len(values) + 1, len(values) + 1), -1, dtype=torch.int64)
+        ages[:-1, :-1] = self._ages
+        ages[-1, joined] = ages[joined, -1] = 0
+        self._ages = ages[order][:, order]

@@ -103,3 +103,20 @@ def test_sgng_grows_to_what_was_asked() -> None:
     inputs, targets = load_iris(return_X_y=True)
     grown = CLASSIFIERS["sgng"](prototypes_per_class=4, random_state=0).fit(inputs, targets)
     assert grown.prototype_labels_.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_sgng_inserts_between_neighbours_and_keeps_the_graph() -> None:
+    classifier, x, t = begun(CLASSIFIERS["sgng"](prototypes_per_class=3))
+    classifier._epoch_ends(0.4)  # two a class; no edges yet but the new ones
+    cost(classifier, x, t)
+    joined = classifier._ages >= 0
+    assert joined.any(dim=1).all(), "the two of each class are the two nearest of its samples"
+    before = classifier._values["prototypes"].detach().clone()
+    classifier._epoch_ends(1.0)
+    after, labels = classifier._values["prototypes"].detach(), classifier._labels
+    assert labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    for code in range(3):
+        pair, three = before[2 * code : 2 * code + 2], after[labels == code]
+        assert (torch.isclose(three, pair.mean(dim=0)).all(dim=1)).sum() == 1
+        edges = (classifier._ages[labels == code][:, labels == code] >= 0).sum()
+        assert int(edges) == 4, "the edge of the two became two edges"
