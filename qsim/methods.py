@@ -23,6 +23,7 @@ from workloads.workload import Workload
 
 if TYPE_CHECKING:
     from qsim.compress.recipe import Recipe
+    from qsim.peers import PeerRow
 
 
 class Base(StrEnum):
@@ -120,6 +121,7 @@ class MethodBench:
     prune_epochs: int
     float_error: float
     points: tuple[MethodPoint, ...]
+    peers: "tuple[PeerRow, ...]" = ()
 
     def pareto(self) -> tuple[MethodPoint, ...]:
         """Return the points that no other beats in both bytes and test error, by bytes."""
@@ -140,22 +142,29 @@ def bench_methods(
     seed: int = 0,
     finetune_epochs: int = 1,
     prune_epochs: int = 12,
+    peers: bool = False,
     progress: Progress,
 ) -> MethodBench:
-    """Run every step from the shipped weights of the workload ``name``; the test set is used only to report."""
+    """Run every step from the shipped weights of the workload ``name``; the test set is used only to report.
+
+    ``peers``: also what other libraries do with the same weights (:mod:`qsim.peers`).
+    """
     need_torch("comparing methods")
     from qsim.build import float_test_error
 
     workload = find_workload(name)
     state = load_weights(workload)
     bases = {Base.DENSE: state}
-    if any(step.base is Base.PRUNED for step in steps):
+    if peers or any(step.base is Base.PRUNED for step in steps):
         bases[Base.PRUNED] = _pruned(workload, state, mnist, prune_epochs, seed, progress)
     points = []
     for place, step in enumerate(steps):
         recipe = recipe_of(step, finetune_epochs, seed)
         points.append(_point(step, recipe, workload, bases[step.base], mnist, technology, images))
         progress("methods", place + 1, len(steps))
+    compared: tuple[PeerRow, ...] = ()
+    if peers:
+        compared = _compared(workload, bases, mnist, seed, progress)
     return MethodBench(
         workload=name,
         technology=technology,
@@ -164,7 +173,18 @@ def bench_methods(
         prune_epochs=prune_epochs,
         float_error=float_test_error(workload, state, mnist),
         points=tuple(points),
+        peers=compared,
     )
+
+
+def _compared(workload: Workload, bases: dict[Base, FloatState], mnist: Mnist, seed: int, progress: Progress) -> "tuple[PeerRow, ...]":
+    """Return what peers make of the float weights, and of the pruned network with seven shared weights a layer."""
+    from qsim.compress.pipeline import compress
+    from qsim.peers import Given, compare_peers
+
+    step = Step(method="kmeans", settings="entries = 7", base=Base.PRUNED, machine=SPARSE)
+    pruned = compress(recipe_of(step, 0, seed), workload, bases[Base.PRUNED], mnist)
+    return compare_peers(Given(workload=workload, state=bases[Base.DENSE], pruned=pruned, mnist=mnist, seed=seed), progress)
 
 
 def recipe_of(step: Step, finetune_epochs: int, seed: int) -> "Recipe":

@@ -8,6 +8,7 @@ import pytest
 from qsim.arch.presets import MACHINES
 from qsim.compress.quantizers import QUANTIZERS
 from qsim.methods import STEPS, Base, MethodBench, Step, bench_methods, recipe_of
+from qsim.peers import compare_peers
 from qsim.progress import silent
 from reports.pareto import picture
 from workloads.mnist import load_mnist
@@ -51,6 +52,29 @@ def test_pareto_points_are_those_that_none_beats_in_both() -> None:
     points = tuple(replace(first, bytes=size, test_error=error) for size, error in sizes)
     best = replace(found(), points=points).pareto()
     assert [(point.bytes, point.test_error) for point in best] == [(9, 9.0), (10, 3.0), (20, 2.0), (40, 1.0)]
+
+
+def test_peers_work_on_the_same_weights() -> None:
+    full = load_mnist()
+    few = replace(full, train=full.train.part(0, 2_000), validation=full.validation.part(0, 500), test=full.test.part(0, 500))
+    rows = bench_methods(
+        "lenet-300-100", few, technology="han2015-45nm", images=(0,), steps=(), prune_epochs=1, peers=True, progress=silent
+    ).peers
+    assert {row.peer for row in rows} == {"scikit-learn", "faiss-cpu", "constriction", "torchao"}
+    assert all(row.installed for row in rows), "the environment of the tests has them"
+    for row in rows:
+        if row.task == "k-means":
+            assert row.ours <= row.theirs * 1.001, "the optimum of one dimension, within a thousandth"
+        if row.settings == "static ANS; context":
+            assert row.ours < row.theirs, "neighbours tell more than probabilities"
+    eight, four, two = (row for row in rows if row.peer == "torchao")
+    assert abs(eight.theirs - eight.ours) < 1.0 and two.theirs > four.theirs
+
+
+def test_a_peer_that_is_not_there_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qsim.peers.PEERS", {"no_such_module": ("no-such-peer", None)})
+    (row,) = compare_peers(None, silent)  # type: ignore[arg-type]  # nothing is read where no peer runs
+    assert not row.installed and row.settings == "not installed: pip install 'qsim-hw[peers]'"
 
 
 def test_the_picture_is_drawn() -> None:

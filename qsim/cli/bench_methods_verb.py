@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from qsim.cli.options import data_option, image_indices, images_option, json_opt
 
 if TYPE_CHECKING:
     from qsim.methods import MethodBench, MethodPoint
+    from qsim.peers import PeerRow
 
 COLUMNS = (
     "from", "method", "settings", "bytes", "by context", "bits/weight", "ratio", "valid. err", "test err", "CPU s",
@@ -24,6 +26,7 @@ COLUMNS = (
 @click.option("--epochs", default=1, show_default=True, type=click.IntRange(0, 100), help="Of fine-tuning, for every method.")
 @click.option("--prune-epochs", default=12, show_default=True, type=click.IntRange(1, 200), help="For the pruned network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--peers", is_flag=True, help="Also what scikit-learn, faiss, constriction and torchao do with the same weights.")
 @technology_option
 @images_option
 @data_option
@@ -42,6 +45,7 @@ def command(
     epochs: int,
     prune_epochs: int,
     seed: int,
+    peers: bool,
     technology: str,
     images: str,
     data: Path | None,
@@ -69,7 +73,7 @@ def command(
     with progress() as report:
         found = bench_methods(
             workload, load_mnist(data), technology=technology, images=image_indices(images), steps=steps, seed=seed,
-            finetune_epochs=epochs, prune_epochs=prune_epochs, progress=report,
+            finetune_epochs=epochs, prune_epochs=prune_epochs, peers=peers, progress=report,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     facts = json.dumps(dataclasses.asdict(found), indent=1)
@@ -80,6 +84,8 @@ def command(
         click.echo(facts)
         return
     console().print(_table(found))
+    if found.peers:
+        console().print(_peers(found.peers))
     console().print(f"{out / 'methods.json'}, {out / 'pareto.svg'}, {out / 'pareto.png'}")
 
 
@@ -93,6 +99,22 @@ def _table(found: "MethodBench") -> object:
     )
     rows = [_cells(point, point in best) for point in sorted(found.points, key=lambda item: item.bytes)]
     return table(f"{found.workload}: methods", COLUMNS, rows, caption=caption, text_columns=3)
+
+
+def _peers(rows: "Sequence[PeerRow]") -> object:
+    from qsim.cli.console import table
+
+    columns = ("peer", "version", "task", "settings", "unit", "peer's", "qsim's", "peer's CPU s", "qsim's CPU s")
+    cells = [
+        (row.peer, row.version or "-", row.task, row.settings, row.unit, *(_figures(row) if row.installed else ("", "", "", "")))
+        for row in rows
+    ]
+    return table("Peers on the same weights (less is better)", columns, cells, text_columns=5)
+
+
+def _figures(row: "PeerRow") -> tuple[str, ...]:
+    seconds = (f"{row.seconds:.2f}", f"{row.our_seconds:.2f}") if row.our_seconds else ("", "")
+    return (f"{row.theirs:,.6g}", f"{row.ours:,.6g}", *seconds)
 
 
 def _cells(point: "MethodPoint", best: bool) -> tuple[str, ...]:
