@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class Pictures:
     @property
     def images(self) -> list[Callable[[], list[npt.NDArray[np.bool_]]]]:
         """What makes the activations of each picture."""
-        return [lambda place=place: self._run(place) for place in range(len(self.data.labels))]  # type: ignore[misc]
+        return [partial(self._run, place) for place in range(len(self.data.labels))]
 
     @property
     def words(self) -> str:

@@ -1,20 +1,8 @@
 """Unit conversion: the only place where factors of ten meet names."""
 
 PJ_PER_J = 1e12
-PJ_PER_UJ = 1e6
-PJ_PER_NJ = 1e3
 NS_PER_S = 1e9
 BITS_PER_BYTE = 8
-
-
-def cycles_to_ns(cycles: int, clock_hz: float) -> float:
-    """Return the duration of ``cycles`` at ``clock_hz`` in nanoseconds."""
-    return cycles / clock_hz * NS_PER_S
-
-
-def bits_to_bytes(bits: int) -> int:
-    """Return the whole bytes that hold ``bits`` (rounded up)."""
-    return -(-bits // BITS_PER_BYTE)
 
 
 def si(value: float, unit: str) -> str:

@@ -6,13 +6,11 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qsim.actions import Access, Action
 from qsim.errors import FieldError, MissingExtra, QsimError, nearest
 from qsim.files import parse_toml, write_bytes_atomically
-from qsim.units import bits_to_bytes, cycles_to_ns, si
+from qsim.units import si
 
 
 def test_a_field_error_names_path_rule_value_and_the_nearest_legal_value() -> None:
@@ -46,15 +44,6 @@ def test_what_is_no_toml_is_a_value_error(text: str) -> None:
 )
 def test_si_prefixes(value: float, text: str) -> None:
     assert si(value, "J") == text
-
-
-@given(st.integers(0, 10**9))
-def test_bytes_hold_the_bits_and_no_byte_is_spare(bits: int) -> None:
-    assert 8 * (bits_to_bytes(bits) - 1) < bits <= 8 * bits_to_bytes(bits) or bits == 0
-
-
-def test_cycles_to_nanoseconds() -> None:
-    assert cycles_to_ns(800, 800e6) == pytest.approx(1000.0)
 
 
 @pytest.mark.parametrize(("action", "capacity"), [(Action.SRAM_READ, 0), (Action.INT_ADD, 1024)])

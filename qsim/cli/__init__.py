@@ -4,7 +4,6 @@ Results go to standard output, progress and messages to standard error. A user's
 Logging is configured here and nowhere else.
 """
 
-import contextlib
 import importlib
 import logging
 import os
@@ -97,9 +96,14 @@ def entry() -> NoReturn:
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else 0
     logging.shutdown()
-    with contextlib.suppress(BrokenPipeError):
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        os.write(2, f"qsim: cannot write to standard output: {error.strerror}\n".encode())
+        status = status or 2
     os._exit(status)
 
 
@@ -129,4 +133,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # a full disk, a folder that cannot be written: no fault of the program
+        if "--debug" in words:
+            raise
+        click.echo(f"qsim: {plain(str(error))}", err=True)
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

@@ -59,19 +59,9 @@ class InterleavedImage:
         return int(self.pointers.shape[0])
 
     @property
-    def filler_code(self) -> int:
-        """The code of a filler entry."""
-        return FILLER_CODE
-
-    @property
     def entries(self) -> IntArray:
         """Entries, fillers included, of each PE and column [pes, cols]."""
         return np.diff(self.pointers, axis=1)
-
-    @property
-    def bits_of_weights(self) -> int:
-        """Bits of all entries of all PEs."""
-        return len(self.codes) * (self.code_bits + self.index_bits)
 
     @property
     def values(self) -> IntArray:

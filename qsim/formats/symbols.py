@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.errors import FieldError
-from qsim.formats.bits import bytes_of, pack, unpack, width_of
+from qsim.formats.bits import bytes_of, pack, unpack, unpack_signed, width_of
 from qsim.formats.counting import count_symbols, narrowest
 from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import IntArray
@@ -89,11 +89,9 @@ class LayerWriter:
 
 def read_fixed(payload: Bytes, name: str, count: int, width: int, signed: bool = False) -> IntArray:
     """Read ``count`` fields written by :meth:`LayerWriter.fixed`."""
-    values: IntArray = unpack(payload.take(name, bytes_of(count * width)), width, count)
-    if not signed:
-        return values
-    sign = 1 << (width - 1)
-    return (values ^ sign) - sign
+    read = unpack_signed if signed else unpack
+    values: IntArray = read(payload.take(name, bytes_of(count * width)), width, count)
+    return values
 
 
 def read_symbols(header: Fields, payload: Bytes, name: str, count: int, largest: int) -> npt.NDArray[np.integer]:

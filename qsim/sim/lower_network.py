@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from qsim.arch.architecture import Architecture
 from qsim.formats.fixed import FixedFormat
 from qsim.formats.layer import Form
@@ -103,7 +105,7 @@ def _quantised(found: MachineLayer, form: Form) -> QuantisedLayer:
         bias_format=FixedFormat(16, min(fraction, 8)),
         accumulator_format=FixedFormat(32, fraction),
     )
-    return QuantisedLayer(node=node, form=form, bias=[0] * found.rows)  # type: ignore[arg-type]
+    return QuantisedLayer(node=node, form=form, bias=np.zeros(found.rows, dtype=np.int64))
 
 
 def image_bytes(layer: Lowered, machine: Architecture) -> int:

@@ -36,6 +36,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run([str(QSIM), "list", "machines"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode == 2
+    assert "No space left" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_completion_knows_the_verbs() -> None:
     environment = {**os.environ, "_QSIM_COMPLETE": "bash_complete", "COMP_WORDS": "qsim sim", "COMP_CWORD": "1"}
     found = subprocess.run([str(QSIM)], env=environment, capture_output=True, text=True, check=False)
