@@ -33,13 +33,21 @@ def forward(
     """
     values = [inputs]
     for window, weight, bias, positive in zip(windows, weights, biases, relu, strict=True):
-        if window.convolution is None:
-            result = f.linear(values[-1], weight, bias)
-        else:
-            result = _convolve(values[-1], window.convolution, weight, bias, outside if len(values) == 1 else 0.0)
-        result = result.relu() if positive else result
-        values.append(result if window.pool is None else _pool(result, window.pool))
+        values.append(follow(window, results_of(window, weight, bias, values[-1], outside if len(values) == 1 else 0.0), positive))
     return values
+
+
+def results_of(window: Window, weight: Tensor, bias: Tensor, value: Tensor, outside: float) -> Tensor:
+    """Return the flat results [n, outputs] of a layer for its inputs ``value`` [n, inputs], whose padding reads ``outside``."""
+    if window.convolution is None:
+        return f.linear(value, weight, bias)
+    return _convolve(value, window.convolution, weight, bias, outside)
+
+
+def follow(window: Window, result: Tensor, positive: bool) -> Tensor:
+    """Return what the next layer reads: the rectified ``result`` if ``positive``, after the pool if there is one."""
+    result = result.relu() if positive else result
+    return result if window.pool is None else _pool(result, window.pool)
 
 
 def write_gradient(

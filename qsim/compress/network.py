@@ -137,6 +137,16 @@ def forward(layout: Layout, parameters: Tensor, inputs: Tensor, outside: float =
     return values
 
 
+def results_and_logits(layout: Layout, parameters: Tensor, inputs: Tensor, outside: float = 0.0) -> tuple[list[Tensor], Tensor]:
+    """Return the flat results of every layer before its activation, and the logits; differentiable where :func:`forward` may not be."""
+    results, value = list[Tensor](), inputs
+    windows = layout.windows or (Window(),) * len(layout.names)
+    for window, weight, bias, relu in zip(windows, layout.weights(parameters), layout.biases(parameters), layout.relu, strict=True):
+        results.append(convolution.results_of(window, weight, bias, value, 0.0 if results else outside))
+        value = convolution.follow(window, results[-1], relu)
+    return results, value
+
+
 class Backpropagation:
     """Gradients of batches of one size, in buffers that are allocated once.
 

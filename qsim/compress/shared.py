@@ -13,7 +13,6 @@ from qsim.errors import RecipeError
 from qsim.formats.layer import Form
 from qsim.progress import Progress
 
-
 CALIBRATION_SAMPLES = 2_000
 
 
