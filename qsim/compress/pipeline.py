@@ -71,7 +71,8 @@ def compress_in_stages(
     if recipe.calibration.correct_biases:
         correct_biases(layout, pruned.parameters, quantised, calibration)
     errors["quantise"] = Errors(error_count(layout, effective(layout, quantised), validation), len(validation))
-    wrong = finetune(recipe.finetune, layout, quantised, samples, validation, generator, progress)
+    teacher = recipe.finetune.teacher(layout.pack(state))
+    wrong = finetune(recipe.finetune, layout, quantised, samples, validation, generator, progress, teacher)
     errors["finetune"] = Errors(wrong, len(validation))
 
     real = recipe.calibration.data is CalibrationData.TRAINING
