@@ -1,9 +1,9 @@
 """Adaptive rounding: each weight goes up or down so that the *results* of its layer change least, not the weight itself.
 
 AdaRound (Nagel et al., ICML 2020, arXiv:2004.10568). With inputs y of the quantised layer and x of the original one, minimise over h
-``E |s (clip(floor(W / s) + h + zero) - zero) y - W x|^2`` where ``h = clip(1.2 sigmoid(V) - 0.1, 0, 1)`` starts at what floor cuts off, plus
-``weight * sum(1 - |2 h - 1|^beta)``, which drives h to 0 or 1 as beta falls from 20 to 2 (equations 21 to 25, without the activation
-function). Layers are rounded one after the other, each knowing the errors of those before it. No label is read.
+``E |s (clip(floor(W / s) + h + zero) - zero) y - W x|^2``, where ``h = clip(1.2 sigmoid(V) - 0.1, 0, 1)`` starts at what floor cuts
+off, plus ``weight * sum(1 - |2 h - 1|^beta)``, which drives h to 0 or 1 as beta falls from 20 to 2 (equations 21 to 25, without the
+activation function). Layers are rounded one after the other, each knowing the errors of those before it. No label is read.
 
 The squared error only depends on the second moments of x and y, so that a step costs one product of matrices, however many samples
 there are, and has no noise: hundreds of steps do what the paper does in 10,000 with batches. Errors are counted in units of the square of
@@ -19,8 +19,8 @@ from qsim.compress.grid import Grid
 from qsim.compress.masks import BoolArray
 
 STRETCH = 1.2, 0.1  # of the sigmoid: zeta - gamma and -gamma in the paper
-STEPS, RATE = 400, 0.02
-WEIGHT = 0.02
+STEPS, RATE = 200, 0.05
+WEIGHT = 0.05
 BETA = 20.0, 2.0
 FREE = 0.2  # the share of the steps before the regulariser begins
 

@@ -6,7 +6,7 @@ Activations are rounded to bfloat16 in training, where the processor computes wi
 takes a third of the time. Errors are counted in full precision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,31 +33,40 @@ def forward(
     """
     values = [inputs]
     for window, weight, bias, positive in zip(windows, weights, biases, relu, strict=True):
-        if window.convolution is None:
-            result = f.linear(values[-1], weight, bias)
-        else:
-            result = _convolve(values[-1], window.convolution, weight, bias, outside if len(values) == 1 else 0.0)
-        result = result.relu() if positive else result
-        values.append(result if window.pool is None else _pool(result, window.pool))
+        values.append(follow(window, results_of(window, weight, bias, values[-1], outside if len(values) == 1 else 0.0), positive))
     return values
+
+
+def results_of(window: Window, weight: Tensor, bias: Tensor, value: Tensor, outside: float) -> Tensor:
+    """Return the flat results [n, outputs] of a layer for its inputs ``value`` [n, inputs], whose padding reads ``outside``."""
+    if window.convolution is None:
+        return f.linear(value, weight, bias)
+    return _convolve(value, window.convolution, weight, bias, outside)
+
+
+def follow(window: Window, result: Tensor, positive: bool) -> Tensor:
+    """Return what the next layer reads: the rectified ``result`` if ``positive``, after the pool if there is one."""
+    result = result.relu() if positive else result
+    return result if window.pool is None else _pool(result, window.pool)
 
 
 def write_gradient(
     windows: Sequence[Window],
     parameters: tuple[Sequence[Tensor], Sequence[Tensor]],
     relu: Sequence[bool],
-    batch: tuple[Tensor, Tensor],
+    inputs: Tensor,
     outside: float,
+    loss_of: Callable[[Tensor], Tensor],
     into: tuple[Sequence[Tensor], Sequence[Tensor]],
 ) -> None:
-    """Write the gradient of the mean cross-entropy by weights and biases ``parameters`` ``into`` tensors of their shapes.
+    """Write the gradient of a loss by weights and biases ``parameters`` ``into`` tensors of their shapes.
 
-    ``batch`` holds inputs [n, features] and labels [n].
+    ``loss_of`` maps the logits of ``inputs`` [n, features] to the loss.
     """
     weights, biases = ([part.detach().requires_grad_() for part in parts] for parts in parameters)
     with torch.enable_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bfloat16()):
-        logits = forward(windows, weights, biases, relu, batch[0], outside)[-1]
-        loss = f.cross_entropy(logits.float(), batch[1])
+        logits = forward(windows, weights, biases, relu, inputs, outside)[-1]
+        loss = loss_of(logits.float())
     found = torch.autograd.grad(loss, [*weights, *biases])
     for target, gradient in zip([*into[0], *into[1]], found, strict=True):
         target.copy_(gradient)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qsim.compress.network import Backpropagation, Layout, Samples, error_count
+from qsim.compress.network import Backpropagation, Layout, Samples, error_count, relabelled
 from qsim.compress.shared import Quantised
+from qsim.compress.teacher import Teacher
 from qsim.compress.train import MAX_SHIFT, batches, random_shift, training_arithmetic
 from qsim.errors import RecipeError
 from qsim.progress import Progress, silent
@@ -19,12 +20,17 @@ from qsim.progress import Progress, silent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
-    """``epochs`` of Adam; 0 leaves everything as it is. ``shift`` is the most pixels a batch is moved."""
+    """``epochs`` of Adam; 0 leaves everything as it is. ``shift`` is the most pixels a batch is moved.
+
+    ``teacher_weight`` is the share of the float network's answers in what is asked for, at ``temperature``; at 1 no label is read.
+    """
 
     epochs: int = 0
     batch: int = 128
     learning_rate: float = 1e-3
     shift: int = 0
+    teacher_weight: float = 0.0
+    temperature: float = 4.0
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -35,6 +41,14 @@ class FineTuning:
             raise RecipeError(path="finetune.learning_rate", rule="positive", value=self.learning_rate)
         if not 0 <= self.shift <= MAX_SHIFT:
             raise RecipeError(path="finetune.shift", rule=f"0 to {MAX_SHIFT}", value=self.shift)
+        if not 0 <= self.teacher_weight <= 1:
+            raise RecipeError(path="finetune.teacher_weight", rule="0 to 1", value=self.teacher_weight)
+        if not self.temperature > 0:
+            raise RecipeError(path="finetune.temperature", rule="positive", value=self.temperature)
+
+    def teacher(self, original: Tensor) -> Teacher | None:
+        """Return the float network with flat parameters ``original`` as a teacher; None where it is not asked."""
+        return Teacher(original, self.teacher_weight, self.temperature) if self.teacher_weight else None
 
 
 class Adam:
@@ -69,11 +83,16 @@ def finetune(
     validation: Samples,
     generator: torch.Generator,
     progress: Progress = silent,
+    teacher: Teacher | None = None,
 ) -> int:
-    """Tune ``quantised`` in place on ``samples``; return the errors it then makes on ``validation``."""
+    """Tune ``quantised`` in place on ``samples``; return the errors it then makes on ``validation``.
+
+    The epoch kept is that with the fewest of them; where no label is read, that which differs from the teacher least often.
+    """
+    judge = validation if teacher is None or teacher.weight < 1 else relabelled(layout, teacher.parameters, validation)
     tuned = [*(layer.trainable for layer in quantised.layers), quantised.biases]
-    best, kept = error_count(layout, effective(layout, quantised), validation), [tensor.clone() for tensor in tuned]
-    propagate = Backpropagation(layout, samples, min(how.batch, len(samples)))
+    best, kept = error_count(layout, effective(layout, quantised), judge), [tensor.clone() for tensor in tuned]
+    propagate = Backpropagation(layout, samples, min(how.batch, len(samples)), teacher)
     optimiser, gradient = Adam(tuned, how.learning_rate), torch.empty(layout.parameter_count)
     for epoch in range(how.epochs):
         with training_arithmetic():
@@ -81,10 +100,10 @@ def finetune(
                 propagate(effective(layout, quantised), chosen, gradient, random_shift(how.shift, generator))
                 pulled = [layer.pull_back(part) for layer, part in zip(quantised.layers, layout.weights(gradient), strict=True)]
                 optimiser.step([*pulled, gradient[layout.weight_count :]], 1.0 - epoch / how.epochs)
-        errors = error_count(layout, effective(layout, quantised), validation)
+        errors = error_count(layout, effective(layout, quantised), judge)
         if errors < best:
             best, kept = errors, [tensor.clone() for tensor in tuned]
         progress("finetune", epoch + 1, how.epochs)
     for tensor, value in zip(tuned, kept, strict=True):
         tensor.copy_(value)
-    return best
+    return best if judge is validation else error_count(layout, effective(layout, quantised), validation)

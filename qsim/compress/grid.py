@@ -22,4 +22,5 @@ class Grid:
         """Return the integers q of the values nearest to ``weights`` [rows, columns]."""
         safe = np.where(self.scale > 0, self.scale, 1.0)
         near = np.rint(np.where(self.scale > 0, weights / safe, 0.0)) + self.zero
-        return np.clip(near, self.low, self.high).astype(np.int64)
+        steps: IntArray = np.clip(near, self.low, self.high).astype(np.int64)
+        return steps

@@ -12,16 +12,18 @@ arithmetic takes the time.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as f
 from torch import Tensor
 
 from qsim.compress import convolution
 from qsim.compress.convolution import Window
 from qsim.compress.task import FloatState, LayerLike, NormalisationLike, SplitLike
+from qsim.compress.teacher import Teacher
 from qsim.errors import RecipeError
 from qsim.model.graph import Activation
 
@@ -137,14 +139,24 @@ def forward(layout: Layout, parameters: Tensor, inputs: Tensor, outside: float =
     return values
 
 
+def results_and_logits(layout: Layout, parameters: Tensor, inputs: Tensor, outside: float = 0.0) -> tuple[list[Tensor], Tensor]:
+    """Return the flat results of every layer before its activation, and the logits; differentiable where :func:`forward` may not be."""
+    results, value = list[Tensor](), inputs
+    windows = layout.windows or (Window(),) * len(layout.names)
+    for window, weight, bias, relu in zip(windows, layout.weights(parameters), layout.biases(parameters), layout.relu, strict=True):
+        results.append(convolution.results_of(window, weight, bias, value, 0.0 if results else outside))
+        value = convolution.follow(window, results[-1], relu)
+    return results, value
+
+
 class Backpropagation:
-    """Gradients of batches of one size, in buffers that are allocated once.
+    """Gradients of batches of one size, in buffers that are allocated once; with a ``teacher``, of the loss of distillation.
 
     Fresh buffers of this size would come from the operating system page by page, which costs more than the arithmetic.
     """
 
-    def __init__(self, layout: Layout, samples: Samples, batch: int) -> None:
-        self._layout, self._samples = layout, samples
+    def __init__(self, layout: Layout, samples: Samples, batch: int, teacher: Teacher | None = None) -> None:
+        self._layout, self._samples, self._teacher = layout, samples, teacher
         self._side = math.isqrt(samples.raw.shape[1])
         self._raw = torch.empty(batch, samples.raw.shape[1], dtype=torch.uint8)
         widths = [samples.raw.shape[1], *(() if layout.windows else (rows for rows, _ in layout.shapes))]
@@ -164,16 +176,20 @@ class Backpropagation:
         into_weights, into_biases = layout.weights(gradient), layout.biases(gradient)
         self._load(chosen, *shift)
         if layout.windows:
-            batch = self._values[0], samples.labels.index_select(0, chosen)
-            convolution.write_gradient(layout.windows, (weights, biases), layout.relu, batch, samples.offset, (into_weights, into_biases))
+            loss = self._loss(samples.labels.index_select(0, chosen))
+            into = into_weights, into_biases
+            convolution.write_gradient(layout.windows, (weights, biases), layout.relu, self._values[0], samples.offset, loss, into)
         else:
             self._forward(weights, biases)
             self._backward(weights, chosen, into_weights, into_biases)
 
     def _backward(self, weights: list[Tensor], chosen: Tensor, into_weights: list[Tensor], into_biases: list[Tensor]) -> None:
-        delta = self._deltas[-1]
-        torch.softmax(self._values[-1], 1, out=delta)
-        delta.sub_(self._onehot.index_select(0, chosen)).div_(len(chosen))
+        delta, onehot = self._deltas[-1], self._onehot.index_select(0, chosen)
+        if self._teacher is None:
+            torch.softmax(self._values[-1], 1, out=delta)
+            delta.sub_(onehot).div_(len(chosen))
+        else:
+            delta.copy_(self._teacher.gradient(self._values[-1], self._answers(self._teacher), onehot))
         for layer in reversed(range(len(weights))):
             delta, values = self._deltas[layer + 1], self._values[layer]
             torch.mm(delta.t(), values, out=into_weights[layer])
@@ -182,6 +198,17 @@ class Backpropagation:
                 torch.mm(delta, weights[layer], out=self._deltas[layer])
                 if self._layout.relu[layer - 1]:
                     self._deltas[layer].mul_(torch.gt(values, 0, out=self._positive[layer]))
+
+    def _loss(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the loss of the logits of the loaded batch."""
+        teacher = self._teacher
+        if teacher is None:
+            return lambda logits: f.cross_entropy(logits, labels)
+        answers = self._answers(teacher)
+        return lambda logits: teacher.loss(logits, answers, labels)
+
+    def _answers(self, teacher: Teacher) -> Tensor:
+        return forward(self._layout, teacher.parameters, self._values[0], self._samples.offset)[-1]
 
     def _load(self, chosen: Tensor, down: int, right: int) -> None:
         torch.index_select(self._samples.raw, 0, chosen, out=self._raw)
@@ -210,9 +237,16 @@ def _overlap(move: int, side: int) -> tuple[slice, slice]:
 
 def error_count(layout: Layout, parameters: Tensor, samples: Samples) -> int:
     """Return how many samples the float network gets wrong."""
-    wrong, chunk = 0, 500 if layout.windows else 5_000  # bounds the memory of the activations
-    for start in range(0, len(samples), chunk):
-        part = slice(start, start + chunk)
-        found = forward(layout, parameters, samples.normalised(part), samples.offset)[-1].argmax(1)
-        wrong += int((found != samples.labels[part]).sum())
-    return wrong
+    return int((classes(layout, parameters, samples) != samples.labels).sum())
+
+
+def relabelled(layout: Layout, parameters: Tensor, samples: Samples) -> Samples:
+    """Return ``samples`` with the classes that the float network gives them."""
+    return Samples(samples.raw, classes(layout, parameters, samples), samples.scale, samples.offset)
+
+
+def classes(layout: Layout, parameters: Tensor, samples: Samples) -> Tensor:
+    """Return the class [n] that the float network gives each sample."""
+    chunk = 500 if layout.windows else 5_000  # bounds the memory of the activations
+    parts = (slice(start, start + chunk) for start in range(0, len(samples), chunk))
+    return torch.cat([forward(layout, parameters, samples.normalised(part), samples.offset)[-1].argmax(1) for part in parts])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from qsim.compress.bias_correction import correct_biases
 from qsim.compress.calibrate import chain, fix_point
 from qsim.compress.finetune import effective, finetune
 from qsim.compress.network import Layout, Samples, error_count
@@ -17,6 +18,8 @@ from qsim.compress.prune import prune
 from qsim.compress.quality import Errors, integer_errors
 from qsim.compress.recipe import Recipe
 from qsim.compress.shared import QuantizerInput
+from qsim.compress.statistics import statistics_of
+from qsim.compress.synthetic import CalibrationData, impressions
 from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import DataError
 from qsim.model.compressed import CompressedModel
@@ -59,16 +62,21 @@ def compress_in_stages(
     if recipe.order_units:
         pruned = order_units(layout, pruned)
     errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
+    calibration = _calibration(recipe, task, state, samples, generator, random, progress)
     given = QuantizerInput(
         layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,
-        generator=generator, random=random, progress=progress, validation=validation,
+        generator=generator, random=random, progress=progress, validation=validation, calibration=calibration,
     )  # fmt: skip
     quantised = recipe.quantise.quantise(given)
+    if recipe.calibration.correct_biases:
+        correct_biases(layout, pruned.parameters, quantised, calibration)
     errors["quantise"] = Errors(error_count(layout, effective(layout, quantised), validation), len(validation))
-    wrong = finetune(recipe.finetune, layout, quantised, samples, validation, generator, progress)
+    teacher = recipe.finetune.teacher(layout.pack(state))
+    wrong = finetune(recipe.finetune, layout, quantised, samples, validation, generator, progress, teacher)
     errors["finetune"] = Errors(wrong, len(validation))
 
-    layers = fix_point(recipe.fixed_point, task, layout, quantised, data.train.images)
+    real = recipe.calibration.data is CalibrationData.TRAINING
+    layers = fix_point(recipe.fixed_point, task, layout, quantised, data.train.images if real else calibration.raw.numpy())
     model = CompressedModel(
         graph=chain(task, layers),
         layers=layers,
@@ -81,3 +89,19 @@ def compress_in_stages(
     kept = sum(int(np.count_nonzero(layer.form.reconstruct())) for layer in layers)
     model = replace(model, notes={"seed": recipe.seed, "validation_errors": errors["fixed point"].wrong})
     return Compression(model=model, validation=errors, density=kept / layout.weight_count)
+
+
+def _calibration(
+    recipe: Recipe,
+    task: TaskLike,
+    state: FloatState,
+    samples: Samples,
+    generator: torch.Generator,
+    random: np.random.Generator,
+    progress: Progress,
+) -> Samples:
+    """Return the inputs that the recipe calibrates with; synthetic ones come from the float network, before any pruning."""
+    how, layout = recipe.calibration, Layout.of(task.layers)
+    if how.data is CalibrationData.TRAINING:
+        return samples.first(how.samples)
+    return impressions(layout, layout.pack(state), samples, how.samples, statistics_of(layout, state), generator, random, progress)

@@ -1,8 +1,8 @@
 """Recipes: what is done to a network, as a TOML file.
 
 Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.prune.PRUNERS` and
-:data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[finetune]``,
-``[fixed_point]`` and ``[encode]`` may be left out. ``order_units = true`` sorts hidden units after pruning
+:data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[calibration]``,
+``[finetune]``, ``[fixed_point]`` and ``[encode]`` may be left out. ``order_units = true`` sorts hidden units after pruning
 (:mod:`qsim.compress.order`). A field that does not exist is an error, never ignored.
 """
 
@@ -13,20 +13,21 @@ from qsim.compress.calibrate import FixedPoint
 from qsim.compress.finetune import FineTuning
 from qsim.compress.prune import PRUNERS, NoPruning, Pruning
 from qsim.compress.quantizers import QUANTIZERS, Quantizer
+from qsim.compress.synthetic import Calibration
 from qsim.compress.tables import convert, read_table, read_variant, subtable
 from qsim.errors import RecipeError, nearest
 from qsim.files import parse_toml
 from qsim.formats.symbols import EncodeOptions
 
 FOLDER = Path(__file__).parent / "recipes"
-TABLES = ("prune", "quantise", "finetune", "fixed_point", "encode")
+TABLES = ("prune", "calibration", "quantise", "finetune", "fixed_point", "encode")
 FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
 NAMES = (
     "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
     "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-sparsest",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
-    "affine", "vq", "pq", "rvq",
+    "affine", "mixed", "zero-shot", "vq", "pq", "rvq",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 
@@ -38,6 +39,7 @@ class Recipe:
     name: str
     quantise: Quantizer
     prune: Pruning = field(default_factory=NoPruning)
+    calibration: Calibration = field(default_factory=Calibration)
     finetune: FineTuning = field(default_factory=FineTuning)
     fixed_point: FixedPoint = field(default_factory=FixedPoint)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -73,6 +75,7 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
         order_units=convert(bool, table.get("order_units", False), "order_units"),
         prune=read_variant(PRUNERS, {"method": "none", **subtable(table, "prune")}, "prune"),
         quantise=read_variant(QUANTIZERS, subtable(table, "quantise"), "quantise"),
+        calibration=read_table(Calibration, subtable(table, "calibration"), "calibration"),
         finetune=read_table(FineTuning, subtable(table, "finetune"), "finetune"),
         fixed_point=read_table(FixedPoint, subtable(table, "fixed_point"), "fixed_point"),
         encode=read_table(EncodeOptions, subtable(table, "encode"), "encode"),

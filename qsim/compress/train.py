@@ -8,7 +8,7 @@ straight-through estimator; it lets a pruned weight grow back.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -121,10 +121,14 @@ def descend(
     generator: torch.Generator,
     *,
     transform: Transform = identity,
+    backward: Callable[[Tensor, float], None] | None = None,
     stage: str = "train",
     progress: Progress = silent,
 ) -> None:
-    """Train ``parameters`` (flat vector, changed in place) on ``samples``."""
+    """Train ``parameters`` (flat vector, changed in place) on ``samples``.
+
+    ``backward`` is called with each gradient at the effective point, which it may change, and the learning rate of the step.
+    """
     gradient, velocity = torch.empty_like(parameters), torch.zeros_like(parameters)
     propagate = Backpropagation(layout, samples, min(how.batch, len(samples)))
     steps = steps_in(samples, how.batch, how.epochs)
@@ -132,11 +136,14 @@ def descend(
     with training_arithmetic():
         for step, (epoch, chosen) in enumerate(batches(len(samples), how.batch, how.epochs, generator)):
             propagate(transform(step, steps, parameters), chosen, gradient, random_shift(how.shift, generator))
+            rate = how.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+            if backward is not None:
+                backward(gradient, rate)
             if how.max_norm:
                 gradient.mul_(min(1.0, how.max_norm / max(float(gradient.norm()), 1e-12)))
             gradient.add_(parameters, alpha=how.weight_decay)
             torch.add(gradient, velocity, alpha=how.momentum, out=velocity)
-            parameters.add_(velocity, alpha=-how.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps)))
+            parameters.add_(velocity, alpha=-rate)
             if (step + 1) % per_epoch == 0:
                 if not bool(torch.isfinite(parameters).all()) or float(parameters.abs().max()) > DIVERGED:
                     raise RecipeError(path=f"{stage}: learning_rate", rule="lower, the training diverged", value=how.learning_rate)

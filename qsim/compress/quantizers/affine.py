@@ -3,8 +3,8 @@
 The scale becomes dyadic, ``b / 2^c`` with integer b (Yao et al., HAWQ-V3, arXiv:2011.10680). With one scale a layer, the integers
 ``b (q - zero)`` are the layer's codebook, so codebook and sparse machines run it, any zero point included. With one scale a row, its q are
 small integers that are scaled at the drain, which is the pyramid form, so pvq machines run it; it is symmetric, since a zero point of a row
-would need the sum of the activations. The step is trained by fine-tuning (Esser et al., LSQ, ICLR 2020, but for its gradient scale), the
-weights by ``epochs`` of training through the quantiser.
+would need the sum of the activations. Fine-tuning trains the steps, ``epochs`` of training through the quantiser the weights, or both
+with ``learned_steps``.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from qsim.compress.adaround import AdaptiveRounding
 from qsim.compress.grid import Grid
 from qsim.compress.histogram import AnyFloatArray, Histogram
 from qsim.compress.layer_inputs import second_moments
+from qsim.compress.learned_steps import train_with_steps
 from qsim.compress.masks import BoolArray
 from qsim.compress.quantizers.pvq import PyramidWeights
 from qsim.compress.ranges import Range, range_of
@@ -49,18 +50,24 @@ class Rounding(StrEnum):
 class AffineSettings(ThroughTraining):
     """The range is found by a rule (:mod:`qsim.compress.ranges`); symmetric ranges have their zero in the middle.
 
-    ``rounding`` is that of the final weights; training through the quantiser rounds to the nearest.
+    ``rounding`` is that of the final weights; training through the quantiser rounds to the nearest. With ``learned_steps``, that training
+    starts from the range's steps and trains them too (:mod:`qsim.compress.learned_steps`); else it finds the range anew at every step.
     """
 
     symmetric: bool = True
     granularity: Granularity = Granularity.TENSOR
     range: Range = Range.MSE
     rounding: Rounding = Rounding.NEAREST
+    learned_steps: bool = False
 
     def __post_init__(self) -> None:
         ThroughTraining.__post_init__(self)
         if self.granularity is Granularity.ROW and not self.symmetric:
             raise RecipeError(path="quantise.symmetric", rule="true with one scale a row", value=False)
+        if self.learned_steps and self.epochs == 0:
+            raise RecipeError(path="quantise.epochs", rule="at least 1 where steps are learned", value=0)
+        if self.learned_steps and (self.noise < 1 or self.interval > 1):
+            raise RecipeError(path="quantise.learned_steps", rule="false with noise below 1 or an interval above 1", value=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,24 +116,30 @@ class Affine(AffineSettings):
 
 def quantise_layers(how: AffineSettings, given: QuantizerInput, layers: Sequence[Affine]) -> Quantised:
     """Quantise each layer by its own settings in ``layers``, after training through them as ``how`` says."""
-    parameters = train_through(how, given, lambda place, weight: layers[place].share(given, place, weight))
+    parameters, grids = _trained(how, given, layers)
     effective, found = parameters.clone(), list[SharedWeights]()
-    for place, weight in enumerate(given.layout.weights(parameters)):
+    for place, (weight, grid) in enumerate(zip(given.layout.weights(parameters), grids, strict=True)):
+        steps = grid.nearest(weight.numpy())
         if how.rounding is Rounding.ADAPTIVE:
-            found.append(_adaptive(layers[place], given, place, parameters, effective))
-        else:
-            found.append(layers[place].share(given, place, weight))
-        given.layout.weights(effective)[place].copy_(found[-1].weights())
+            moments = second_moments(given.layout, parameters, effective, place, given.unlabelled)
+            steps = AdaptiveRounding(grid, weight, given.kept(place), *moments).run().numpy()
+        found.append(layers[place].stored(given, place, grid, steps))
+        given.layout.weights(effective)[place].copy_(found[-1].weights())  # the layers behind learn of the errors
         given.progress("quantise", place + 1, len(layers))
     return Quantised(tuple(found), biases_of(given.layout, parameters))
 
 
-def _adaptive(how: Affine, given: QuantizerInput, place: int, parameters: Tensor, effective: Tensor) -> SharedWeights:
-    """Round the layer ``place`` by what it does to its results, where ``effective`` has the layers before it quantised."""
-    weight, kept = given.layout.weights(parameters)[place], given.kept(place)
-    grid = how.grid(weight.numpy(), kept)
-    moments = second_moments(given.layout, parameters, effective, place, given.unlabelled)
-    return how.stored(given, place, grid, AdaptiveRounding(grid, weight, kept, *moments).run().numpy())
+def _trained(how: AffineSettings, given: QuantizerInput, layers: Sequence[Affine]) -> tuple[Tensor, tuple[Grid, ...]]:
+    """Return the flat parameters after training through the quantiser, and the grid of each layer."""
+
+    def grids(parameters: Tensor) -> tuple[Grid, ...]:
+        weights = enumerate(given.layout.weights(parameters))
+        return tuple(layers[place].grid(weight.numpy(), given.kept(place)) for place, weight in weights)
+
+    if how.learned_steps:
+        return train_with_steps(how, given, grids(given.parameters))
+    parameters = train_through(how, given, lambda place, weight: layers[place].share(given, place, weight))
+    return parameters, grids(parameters)
 
 
 class AffineWeights:
