@@ -19,7 +19,7 @@ from qsim.compress.masks import BoolArray
 from qsim.compress.quantizers.pvq import PyramidWeights
 from qsim.compress.ranges import Range, range_of
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
-from qsim.compress.through import ThroughTraining, biases_of, train_through
+from qsim.compress.through import Share, ThroughTraining, quantise_layers
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, IntArray, best_fraction
 from qsim.formats.layer import ScalarCoded
@@ -50,6 +50,10 @@ class Affine(ThroughTraining):
 
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Quantise each layer."""
+        return quantise_layers(self, given)
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return the rounding of one layer to its steps."""
 
         def share(place: int, weight: Tensor) -> SharedWeights:
             kept = given.kept(place)
@@ -58,12 +62,7 @@ class Affine(ThroughTraining):
             scale, zero, steps = self.steps(weight.numpy()[kept])
             return AffineWeights(steps, zero, scale, kept, None if given.masks is None else kept)
 
-        parameters = train_through(self, given, share)
-        layers = []
-        for place, weight in enumerate(given.layout.weights(parameters)):
-            layers.append(share(place, weight))
-            given.progress("quantise", place + 1, len(given.layout.names))
-        return Quantised(tuple(layers), biases_of(given.layout, parameters))
+        return share
 
     def steps(self, weights: AnyFloatArray) -> tuple[float, int, IntArray]:
         """Return scale, zero point and the integers q, 0 to ``2^bits - 1``, of ``weights`` [n]; q is 1 or more where symmetric."""
