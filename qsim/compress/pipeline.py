@@ -14,6 +14,7 @@ from qsim.compress.calibrate import chain, fix_point
 from qsim.compress.finetune import effective, finetune
 from qsim.compress.network import Layout, Samples, error_count
 from qsim.compress.order import order_units
+from qsim.compress.per_layer import PerLayer
 from qsim.compress.prune import prune
 from qsim.compress.quality import Errors, integer_errors
 from qsim.compress.recipe import Recipe
@@ -54,6 +55,8 @@ def compress_in_stages(
     for tensor in (f"{name}.{part}" for name in layout.names for part in ("weight", "bias")):
         if tensor not in state:
             raise DataError(f"the float weights lack the tensor {tensor!r} of {task.name}")
+    if isinstance(recipe.quantise, PerLayer):
+        recipe.quantise.chosen(layout.names)  # a pattern without a layer is told before hours of pruning
     samples, validation = Samples.of(data.train, task.normalisation), Samples.of(data.validation, task.normalisation)
     generator, random = torch.Generator().manual_seed(recipe.seed), np.random.default_rng(recipe.seed)
     errors = {"float": Errors(error_count(layout, layout.pack(state), validation), len(validation))}

@@ -3,7 +3,8 @@
 Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.prune.PRUNERS` and
 :data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[calibration]``,
 ``[finetune]``, ``[fixed_point]`` and ``[encode]`` may be left out. ``order_units = true`` sorts hidden units after pruning
-(:mod:`qsim.compress.order`). A field that does not exist is an error, never ignored.
+(:mod:`qsim.compress.order`). ``[[quantise.layers]]`` overrides ``[quantise]`` for layers by name
+(:mod:`qsim.compress.per_layer`). A field that does not exist is an error, never ignored.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from qsim.compress.calibrate import FixedPoint
 from qsim.compress.finetune import FineTuning
+from qsim.compress.per_layer import read_quantizer
 from qsim.compress.prune import PRUNERS, NoPruning, Pruning
 from qsim.compress.quantizers import QUANTIZERS, Quantizer
 from qsim.compress.synthetic import Calibration
@@ -74,7 +76,7 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
         seed=convert(int, table.get("seed", 0), "seed"),
         order_units=convert(bool, table.get("order_units", False), "order_units"),
         prune=read_variant(PRUNERS, {"method": "none", **subtable(table, "prune")}, "prune"),
-        quantise=read_variant(QUANTIZERS, subtable(table, "quantise"), "quantise"),
+        quantise=read_quantizer(QUANTIZERS, subtable(table, "quantise")),
         calibration=read_table(Calibration, subtable(table, "calibration"), "calibration"),
         finetune=read_table(FineTuning, subtable(table, "finetune"), "finetune"),
         fixed_point=read_table(FixedPoint, subtable(table, "fixed_point"), "fixed_point"),

@@ -7,12 +7,13 @@ quantised anew every ``interval`` steps; a slow quantiser wants more than one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from qsim.compress.network import Layout
-from qsim.compress.shared import QuantizerInput, SharedWeights
+from qsim.compress.shared import Quantised, QuantizerInput, SharedWeights
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
 
@@ -44,6 +45,25 @@ class ThroughTraining:
         return Descent(
             epochs=self.epochs, batch=self.batch, learning_rate=self.learning_rate, weight_decay=self.weight_decay, shift=self.shift
         )
+
+    @property
+    def training(self) -> "ThroughTraining":
+        """These settings."""
+        return self
+
+
+class Quantizer(Protocol):
+    """A dataclass of settings that knows what to do with them."""
+
+    @property
+    def training(self) -> ThroughTraining:
+        """How to train through it."""
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return what turns one layer's weights into shared ones; ``parameters`` are the trained ones, None while they are trained."""
+
+    def quantise(self, given: QuantizerInput) -> Quantised:
+        """Return few numbers that stand for all weights."""
 
 
 class QuantisedParameters:
@@ -81,6 +101,16 @@ def train_through(how: ThroughTraining, given: QuantizerInput, share: Share) -> 
             transform=transform, stage="quantise", progress=given.progress,
         )  # fmt: skip
     return parameters
+
+
+def quantise_layers(quantizer: Quantizer, given: QuantizerInput) -> Quantised:
+    """Train through ``quantizer`` and quantise each layer with it."""
+    parameters = train_through(quantizer.training, given, quantizer.sharing(given))
+    share, layers = quantizer.sharing(given, parameters), []
+    for place, weight in enumerate(given.layout.weights(parameters)):
+        layers.append(share(place, weight))
+        given.progress("quantise", place + 1, len(given.layout.names))
+    return Quantised(tuple(layers), biases_of(given.layout, parameters))
 
 
 def biases_of(layout: Layout, parameters: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Ways to store weights in few bits: one file each, and the table that recipes choose from."""
 
-from typing import Protocol
-
 from qsim.compress.quantizers.affine import Affine
 from qsim.compress.quantizers.binary import Binary
 from qsim.compress.quantizers.ecsq import EntropyConstrained
@@ -15,15 +13,9 @@ from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.quantizers.ternary import Ternary
 from qsim.compress.quantizers.uniform import UniformSteps
 from qsim.compress.quantizers.vector import ProductQuantisation, ResidualQuantisation, VectorKMeans
-from qsim.compress.shared import Quantised, QuantizerInput
+from qsim.compress.through import Quantizer
 
-
-class Quantizer(Protocol):
-    """A dataclass of settings that knows what to do with them."""
-
-    def quantise(self, given: QuantizerInput) -> Quantised:
-        """Return few numbers that stand for all weights."""
-
+__all__ = ["QUANTIZERS", "Quantizer"]
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "kmeans": KMeans,

@@ -10,6 +10,7 @@ with ``learned_steps``.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from qsim.compress.masks import BoolArray
 from qsim.compress.quantizers.pvq import PyramidWeights
 from qsim.compress.ranges import Range, range_of
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
-from qsim.compress.through import ThroughTraining, biases_of, train_through
+from qsim.compress.through import Share, ThroughTraining, biases_of, train_through
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, IntArray, best_fraction
 from qsim.formats.layer import ScalarCoded
@@ -84,6 +85,16 @@ class Affine(AffineSettings):
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Quantise each layer."""
         return quantise_layers(self, given, [self] * len(given.layout.names))
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return the rounding of one layer to its nearest steps, for a recipe whose layers have quantisers of their own.
+
+        Raises :class:`RecipeError` for settings that need all layers.
+        """
+        if self.learned_steps or self.rounding is not Rounding.NEAREST:
+            name, rule = ("learned_steps", "false") if self.learned_steps else ("rounding", f"{Rounding.NEAREST}")
+            raise RecipeError(path=f"quantise.{name}", rule=f"{rule} where layers have quantisers of their own", value=getattr(self, name))
+        return partial(self.share, given)
 
     def share(self, given: QuantizerInput, place: int, weight: Tensor) -> SharedWeights:
         """Return the ``weight`` [outputs, inputs] of the layer ``place`` with each element at the nearest step."""

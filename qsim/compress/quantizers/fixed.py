@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
+from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
+from qsim.compress.through import Share, ThroughTraining
 from qsim.formats.fixed import FixedFormat, best_fraction
 from qsim.formats.layer import Dense
 
@@ -19,6 +20,19 @@ class FixedPointWeights:
         layers = tuple(DenseWeights(weight.clone()) for weight in given.layout.weights(given.parameters))
         given.progress("quantise", len(layers), len(layers))
         return Quantised(layers, torch.cat(given.layout.biases(given.parameters)).clone())
+
+    @property
+    def training(self) -> ThroughTraining:
+        """None: these weights are the trained ones."""
+        return ThroughTraining()
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return the weights of a layer that are kept, as they are."""
+
+        def share(place: int, weight: Tensor) -> SharedWeights:
+            return DenseWeights(weight * torch.from_numpy(given.kept(place)))
+
+        return share
 
 
 class DenseWeights:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from qsim.compress.mixed import Sensitivity, choose, costs_by
 from qsim.compress.quantizers.affine import MAX_BITS, Affine, AffineSettings, quantise_layers
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
+from qsim.compress.through import Share
 from qsim.errors import RecipeError
 from qsim.formats.coding import encode_weights
 from qsim.formats.symbols import EncodeOptions
@@ -37,6 +40,10 @@ class MixedAffine(AffineSettings):
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Choose the bits, then quantise each layer."""
         return quantise_layers(self, given, [self.with_bits(bits) for bits in self.bits(given)])
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Refuse: the bits are chosen for all layers together."""
+        raise RecipeError(path="quantise.layers", rule="left out with mixed-affine, which chooses for all layers", value="patterns")
 
     def bits(self, given: QuantizerInput) -> tuple[int, ...]:
         """Return the bits of each layer."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from qsim.compress.network import Layout
-from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
+from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
+from qsim.compress.through import Share, ThroughTraining
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray, best_fraction
@@ -23,7 +24,7 @@ from qsim.formats.pvq import best_scales, nearest_points
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PyramidVectors:
-    """``pulses`` a weight (K / N, one a layer), after ``epochs`` of training through the projection."""
+    """``pulses`` a weight (K / N, one a layer or one for all), after ``epochs`` of training through the projection."""
 
     pulses: tuple[float, ...]
     epochs: int = 6
@@ -50,10 +51,7 @@ class PyramidVectors:
 
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Train through the projection, then keep the projected rows. Pruned weights never receive a pulse."""
-        layout = given.layout
-        if len(self.pulses) != len(layout.names):
-            raise RecipeError(path="quantise.pulses", rule=f"{len(layout.names)} numbers, one a layer", value=len(self.pulses))
-        counts = [max(1, round(ratio * shape[1])) for ratio, shape in zip(self.pulses, layout.shapes, strict=True)]
+        layout, counts = given.layout, self.counts(given.layout)
         kept = None if given.masks is None else torch.from_numpy(np.concatenate([mask.reshape(-1) for mask in given.masks]))
         projected = ProjectedRows(layout, counts, self.interval, kept)
         parameters = given.parameters.clone()
@@ -64,6 +62,30 @@ class PyramidVectors:
         projected.project(parameters)
         layers = tuple(PyramidWeights(points, scales) for points, scales in zip(projected.points, projected.scales, strict=True))
         return Quantised(layers, torch.cat(layout.biases(parameters)).clone())
+
+    @property
+    def training(self) -> ThroughTraining:
+        """The same settings for a training of several quantisers together."""
+        return ThroughTraining(
+            epochs=self.epochs, interval=self.interval, batch=self.batch, learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay, shift=self.shift,
+        )  # fmt: skip
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return the projection of one layer's kept weights."""
+        counts = self.counts(given.layout)
+
+        def share(place: int, weight: Tensor) -> SharedWeights:
+            return PyramidWeights(*project_rows(weight.numpy() * given.kept(place), counts[place]))
+
+        return share
+
+    def counts(self, layout: Layout) -> list[int]:
+        """Return the pulses K of a row of each layer."""
+        ratios = self.pulses * (len(layout.names) if len(self.pulses) == 1 else 1)
+        if len(ratios) != len(layout.names):
+            raise RecipeError(path="quantise.pulses", rule=f"{len(layout.names)} numbers, one a layer, or 1", value=len(self.pulses))
+        return [max(1, round(ratio * shape[1])) for ratio, shape in zip(ratios, layout.shapes, strict=True)]
 
 
 def project_rows(weights: FloatArray, pulses: int) -> tuple[IntArray, FloatArray]:

@@ -15,7 +15,7 @@ from qsim.compress.clusters import FloatArray, IndexArray, assign_between
 from qsim.compress.histogram import AnyFloatArray
 from qsim.compress.masks import BoolArray
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
-from qsim.compress.through import ThroughTraining, biases_of, train_through
+from qsim.compress.through import Share, ThroughTraining, quantise_layers
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, best_fraction
 from qsim.formats.layer import MAX_CODEBOOK, ScalarCoded
@@ -48,19 +48,18 @@ class ScalarQuantizer(ThroughTraining, ABC):
 
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Share the kept weights of each layer."""
+        return quantise_layers(self, given)
 
-        def share(place: int, weight: Tensor, counts: list[AnyFloatArray] | None = None) -> CodebookWeights:
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return the sharing of one layer; all weights count alike until ``parameters`` are final."""
+        counts = None if parameters is None else self.importance(given, parameters)
+
+        def share(place: int, weight: Tensor) -> CodebookWeights:
             kept = given.kept(place)
             found = self.share(weight.numpy()[kept], None if counts is None else counts[place][kept], given.random)
             return CodebookWeights(found.codes, kept, found.centroids, None if given.masks is None else kept)
 
-        parameters = train_through(self, given, share)
-        counts = self.importance(given, parameters)
-        layers = []
-        for place, weight in enumerate(given.layout.weights(parameters)):
-            layers.append(share(place, weight, counts))
-            given.progress("quantise", place + 1, len(given.layout.names))
-        return Quantised(tuple(layers), biases_of(given.layout, parameters))
+        return share
 
 
 def check_entries(entries: int, least: int = 1, most: int = MAX_CODEBOOK) -> None:

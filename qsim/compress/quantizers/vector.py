@@ -20,7 +20,7 @@ from torch import Tensor
 
 from qsim.compress.quantizers.scalar import check_entries
 from qsim.compress.shared import Quantised, QuantizerInput
-from qsim.compress.through import ThroughTraining, biases_of, train_through
+from qsim.compress.through import Share, ThroughTraining, quantise_layers
 from qsim.compress.vectors import VectorWeights, cluster
 from qsim.errors import RecipeError
 
@@ -42,18 +42,19 @@ class VectorKMeans(ThroughTraining):
 
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Cluster each layer's vectors."""
-        if given.masks is not None:
-            raise RecipeError(path="prune.method", rule="none where vectors are quantised, whose form has no mask", value="pruned layers")
+        return quantise_layers(self, given)
+
+    def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
+        """Return the clustering of one layer, of which nothing may be pruned."""
 
         def share(place: int, weight: Tensor) -> VectorWeights:
+            if not given.kept(place).all():
+                raise RecipeError(
+                    path="prune.method", rule="none where vectors are quantised, whose form has no mask", value="pruned layers"
+                )
             return self.share(weight.numpy(), given.random)
 
-        parameters = train_through(self, given, share)
-        layers = []
-        for place, weight in enumerate(given.layout.weights(parameters)):
-            layers.append(share(place, weight))
-            given.progress("quantise", place + 1, len(given.layout.names))
-        return Quantised(tuple(layers), biases_of(given.layout, parameters))
+        return share
 
     def share(self, weight: np.ndarray[tuple[int, ...], np.dtype[np.float32]], random: np.random.Generator) -> VectorWeights:
         """Return the shared weights of one layer [outputs, inputs]."""
