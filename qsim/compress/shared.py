@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsim.compress.journal import NO_JOURNAL, Journal
 from qsim.compress.masks import BoolArray
 from qsim.compress.network import Layout, Samples
 from qsim.errors import RecipeError
@@ -48,6 +49,8 @@ class SharedWeights(Protocol):
 class QuantizerInput:
     """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness.
 
+    ``journal`` keeps what training through the quantizer gave.
+
     Raises :class:`RecipeError` for parameters that are not finite and for a layer without a weight.
     """
 
@@ -58,6 +61,7 @@ class QuantizerInput:
     generator: torch.Generator
     random: np.random.Generator
     progress: Progress
+    journal: Journal = NO_JOURNAL
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.parameters).all()):
