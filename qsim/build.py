@@ -140,21 +140,25 @@ def _order(name: str, recipe_name: str, cache: Path, mnist: Mnist, weights: Path
 def build(name: str, recipe_name: str, *, cache: Path, data: Path | None = None, weights: Path | None = None, progress: Progress) -> Built:
     """Return the compressed file of ``recipe_name`` (a name or a TOML file) from ``cache``, making it if it is not there.
 
-    A file in the cache whose content hash is wrong is made again. Raises :class:`QsimError` for unknown names and bad input.
+    A compression that was killed goes on from its last finished stage, or epoch of gradual pruning. A file in the cache whose content hash
+    is wrong is made again. Raises :class:`QsimError` for unknown names and bad input.
     """
     need_torch("compression")
+    from qsim.compress.journal import FileJournal
     from qsim.compress.pipeline import compress
 
     order = _order(name, recipe_name, cache, load_mnist(data), weights)
     found = order.built()
     if found is not None:
         return found
-    model = compress(order.recipe, order.workload, order.state, order.mnist, progress=progress, weight_source=order.source)
+    journal = FileJournal(order.path.parent / "unfinished", order.key)
+    model = compress(order.recipe, order.workload, order.state, order.mnist, progress=progress, weight_source=order.source, journal=journal)
     notes = {**model.notes, "float_test_error": round(float_test_error(order.workload, order.state, order.mnist), 4)}
     dataclasses.replace(model, notes=notes).save(order.path)
     digest = hashlib.sha256(order.path.read_bytes()).hexdigest()
     record = {"key": order.key, "recipe": order.recipe.name, "sha256": digest}
     write_text_atomically(order.record, json.dumps(record) + "\n")
+    journal.remove()
     return Built(path=order.path, recipe=order.recipe.name, key=order.key, reused=False)
 
 

@@ -71,3 +71,24 @@ def test_a_recipe_whose_name_is_no_file_name_is_refused(folder: Path, name: str)
     with pytest.raises(QsimError, match="name must be a file's name"):
         make(folder)
     assert not (folder / "cache").exists()
+
+
+def test_a_build_that_was_stopped_goes_on_and_leaves_no_journal(folder: Path) -> None:
+    prune = '[prune]\nmethod = "gradual"\ndensity = 0.5\nepochs = 3\nbatch = 16\n'
+    (folder / "recipe.toml").write_text(RECIPE + prune)
+    calls: list[tuple[str, int, int]] = []
+
+    def stop(stage: str, done: int, total: int) -> None:
+        calls.append((stage, done, total))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    def again() -> None:
+        build("lenet-300-100", str(folder / "recipe.toml"), cache=folder / "cache", data=folder / "data", progress=stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    assert len(list(folder.glob("cache/*/unfinished"))) == 1
+    again()
+    assert calls[:3] == [("prune", 1, 3), ("prune", 2, 3), ("prune", 3, 3)]
+    assert not list(folder.glob("cache/*/unfinished"))

@@ -11,11 +11,11 @@ import torch
 
 from qsim.compress.bias_correction import correct_biases
 from qsim.compress.calibrate import chain, fix_point
-from qsim.compress.finetune import effective, finetune
+from qsim.compress.finetune import effective
+from qsim.compress.job import Job
+from qsim.compress.journal import NO_JOURNAL, Journal
 from qsim.compress.network import Layout, Samples, error_count
-from qsim.compress.order import order_units
 from qsim.compress.per_layer import PerLayer
-from qsim.compress.prune import prune
 from qsim.compress.quality import Errors, integer_errors
 from qsim.compress.recipe import Recipe
 from qsim.compress.shared import QuantizerInput
@@ -37,19 +37,22 @@ class Compression:
 
 
 def compress(
-    recipe: Recipe, task: TaskLike, state: FloatState, data: DataLike, progress: Progress = silent, *, weight_source: str = ""
-) -> CompressedModel:
+    recipe: Recipe, task: TaskLike, state: FloatState, data: DataLike, progress: Progress = silent, *, weight_source: str = "",
+    journal: Journal = NO_JOURNAL,
+) -> CompressedModel:  # fmt: skip
     """Return the compressed model of ``task`` with float weights ``state``. See :func:`compress_in_stages`."""
-    return compress_in_stages(recipe, task, state, data, progress, weight_source=weight_source).model
+    return compress_in_stages(recipe, task, state, data, progress, weight_source=weight_source, journal=journal).model
 
 
 def compress_in_stages(
-    recipe: Recipe, task: TaskLike, state: FloatState, data: DataLike, progress: Progress = silent, *, weight_source: str = ""
-) -> Compression:
+    recipe: Recipe, task: TaskLike, state: FloatState, data: DataLike, progress: Progress = silent, *, weight_source: str = "",
+    journal: Journal = NO_JOURNAL,
+) -> Compression:  # fmt: skip
     """Compress and tell what each stage cost in accuracy.
 
     Stages reported to ``progress``: "prune", "quantise", "finetune" (as far as the recipe has them) and "fixed point".
-    ``weight_source`` is text for the file: where ``state`` came from.
+    ``weight_source`` is text for the file: where ``state`` came from. Stages that ``journal`` holds are not repeated, and finished ones are
+    written to it.
     """
     layout = Layout.of(task.layers)
     for tensor in (f"{name}.{part}" for name in layout.names for part in ("weight", "bias")):
@@ -61,22 +64,20 @@ def compress_in_stages(
     generator, random = torch.Generator().manual_seed(recipe.seed), np.random.default_rng(recipe.seed)
     errors = {"float": Errors(error_count(layout, layout.pack(state), validation), len(validation))}
 
-    pruned = prune(recipe.prune, layout, layout.pack(state), samples, generator, progress)
-    if recipe.order_units:
-        pruned = order_units(layout, pruned)
+    job = Job(recipe, layout, samples, generator, random, progress, journal)
+    pruned = job.prune(layout.pack(state))
     errors["prune"] = Errors(error_count(layout, pruned.parameters, validation), len(validation))
     calibration = _calibration(recipe, task, state, samples, generator, random, progress)
     given = QuantizerInput(
         layout=layout, parameters=pruned.parameters, masks=pruned.masks, samples=samples,
-        generator=generator, random=random, progress=progress, validation=validation, calibration=calibration,
+        generator=generator, random=random, progress=progress, validation=validation, calibration=calibration, journal=journal,
     )  # fmt: skip
     quantised = recipe.quantise.quantise(given)
     if recipe.calibration.correct_biases:
         correct_biases(layout, pruned.parameters, quantised, calibration)
     errors["quantise"] = Errors(error_count(layout, effective(layout, quantised), validation), len(validation))
     teacher = recipe.finetune.teacher(layout.pack(state))
-    wrong = finetune(recipe.finetune, layout, quantised, samples, validation, generator, progress, teacher)
-    errors["finetune"] = Errors(wrong, len(validation))
+    errors["finetune"] = Errors(job.finetune(quantised, validation, teacher), len(validation))
 
     real = recipe.calibration.data is CalibrationData.TRAINING
     layers = fix_point(recipe.fixed_point, task, layout, quantised, data.train.images if real else calibration.raw.numpy())

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsim.compress.journal import NO_JOURNAL, Epochs, Journal, Tensors
 from qsim.compress.masks import BoolArray, FloatArray, kept_count, lamp_mask, magnitude_mask
 from qsim.compress.network import Layout, Samples
 from qsim.compress.structured import Pattern, blocks, n_of_m, units
@@ -200,31 +201,37 @@ class Pruned:
 
 
 def prune(
-    how: Pruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress = silent
-) -> Pruned:
-    """Prune a copy of the flat ``parameters`` and retrain it on ``samples``."""
+    how: Pruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress = silent,
+    journal: Journal = NO_JOURNAL,
+) -> Pruned:  # fmt: skip
+    """Prune a copy of the flat ``parameters`` and retrain it on ``samples``; stages of ``journal`` that are finished are not repeated."""
     match how:
         case NoPruning():
             return Pruned(parameters.clone(), None)
         case KeepZeros():
             return Pruned(parameters.clone(), tuple(weight.numpy() != 0 for weight in layout.weights(parameters)))
         case IterativePruning():
-            return _iterative(how, layout, parameters.clone(), samples, generator, progress)
+            return _iterative(how, layout, parameters.clone(), samples, generator, progress, journal)
         case GradualPruning():
-            return _gradual(how, layout, parameters.clone(), samples, generator, progress)
+            return _gradual(how, layout, parameters.clone(), samples, generator, progress, journal)
         case StructuredPruning():
-            return _structured(how, layout, parameters.clone(), samples, generator, progress)
+            return _structured(how, layout, parameters.clone(), samples, generator, progress, journal)
         case _:
             assert_never(how)
 
 
 def _iterative(
-    how: IterativePruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
-) -> Pruned:
+    how: IterativePruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress,
+    journal: Journal,
+) -> Pruned:  # fmt: skip
     if len(how.densities) != len(layout.names):
         raise RecipeError(path="prune.densities", rule=f"{len(layout.names)} numbers, one a layer", value=len(how.densities))
     mask = np.ones(layout.weight_count, dtype=np.bool_)
-    for finished in range(how.rounds):
+    kept = journal.read("prune rounds")
+    if kept is not None:
+        parameters, mask = kept["parameters"].clone(), kept["mask"].numpy()
+        generator.set_state(kept["torch random"])
+    for finished in range(int(kept["rounds"]) if kept else 0, how.rounds):
         counts = [kept_count(size, how.density(layer, finished + 1)) for layer, size in enumerate(layout.sizes)]
         mask = magnitude_mask(_flat_weights(layout, parameters), counts)
         masked = MaskedParameters(layout, torch.from_numpy(mask))
@@ -234,15 +241,22 @@ def _iterative(
 
         descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=report)
         parameters = masked(0, 1, parameters).clone()  # what was dropped in this round stays dropped
+        state = {"parameters": parameters, "mask": torch.from_numpy(mask), "rounds": torch.tensor(finished + 1)}
+        journal.write("prune rounds", {**state, "torch random": generator.get_state()})
     return Pruned(parameters, _by_layer(layout, mask))
 
 
 def _gradual(
-    how: GradualPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
-) -> Pruned:
+    how: GradualPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress,
+    journal: Journal,
+) -> Pruned:  # fmt: skip
     mask = np.ones(layout.weight_count, dtype=np.bool_)
     finished, epochs = 0, how.epochs + how.second_epochs
-    for start, end, descent in how.passes:
+    later = journal.read("prune pass 1") is not None  # holds all that the first pass left
+    for number, (start, end, descent) in enumerate(how.passes):
+        if later and number == 0:
+            finished += descent.epochs
+            continue
 
         def rule(part: float, current: Tensor, start: float = start, end: float = end) -> BoolArray:
             return lamp_mask(_flat_weights(layout, current), kept_count(layout.weight_count, how.density_at(part, start, end)))
@@ -251,20 +265,23 @@ def _gradual(
             progress(stage, before + done, epochs)
 
         masked = RenewedMask(layout, rule, how.interval, how.ramp)
-        descend(layout, parameters, samples, descent, generator, transform=masked, stage="prune", progress=report)
+        epochs_kept = Epochs(journal, f"prune pass {number}", masked)
+        descend(layout, parameters, samples, descent, generator, transform=masked, stage="prune", progress=report, epochs=epochs_kept)
         parameters, mask, finished = masked.settle(parameters), masked.mask, finished + descent.epochs
     return Pruned(parameters, _by_layer(layout, mask))
 
 
 def _structured(
-    how: StructuredPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress
-) -> Pruned:
+    how: StructuredPruning, layout: Layout, parameters: Tensor, samples: Samples, generator: torch.Generator, progress: Progress,
+    journal: Journal,
+) -> Pruned:  # fmt: skip
     def mask(part: float, current: Tensor) -> BoolArray:
         weights: list[FloatArray] = [weight.numpy() for weight in layout.weights(current)]
         return np.concatenate([found.reshape(-1) for found in how.masks(weights, part)])
 
     masked = RenewedMask(layout, mask, how.interval, how.ramp)
-    descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=progress)
+    epochs = Epochs(journal, "prune pass 0", masked)
+    descend(layout, parameters, samples, how.descent, generator, transform=masked, stage="prune", progress=progress, epochs=epochs)
     return Pruned(masked.settle(parameters), _by_layer(layout, masked.mask))
 
 
@@ -305,6 +322,15 @@ class RenewedMask:
             self._renew(1.0, parameters)
             self._settled = True
         return self._masked(0, 1, parameters).clone()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the mask and whether it stays."""
+        return {"mask": torch.from_numpy(self.mask), "settled": torch.tensor(self._settled)}
+
+    def restore(self, kept: Tensors) -> None:
+        """Take up a mask that :meth:`state` gave."""
+        self.mask, self._settled = kept["mask"].numpy(), bool(kept["settled"])
+        self._masked = MaskedParameters(self._layout, kept["mask"])
 
     def _renew(self, part: float, parameters: Tensor) -> None:
         self.mask = self._rule(part, parameters)

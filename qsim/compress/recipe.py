@@ -27,7 +27,7 @@ FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
 NAMES = (
     "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
-    "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-sparsest",
+    "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-sparsest", "lenet-5-tiny",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
     "affine", "mixed", "zero-shot", "vq", "pq", "rvq",
 )  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsim.compress.journal import NO_JOURNAL, Journal
 from qsim.compress.masks import BoolArray
 from qsim.compress.network import Layout, Samples
 from qsim.errors import RecipeError
@@ -51,7 +52,8 @@ class QuantizerInput:
     """A pruned float network and all a quantizer may use: flat ``parameters``, ``masks`` by layer, training data, randomness.
 
     ``validation`` is what choices are made on; where it is None, they are made on the training data. ``calibration`` are inputs without
-    labels; where it is None, the first training samples serve.
+    labels; where it is None, the first training samples serve. ``journal`` keeps what training
+    through the quantizer gave.
 
     Raises :class:`RecipeError` for parameters that are not finite and for a layer without a weight.
     """
@@ -65,6 +67,7 @@ class QuantizerInput:
     progress: Progress
     validation: Samples | None = None
     calibration: Samples | None = None
+    journal: Journal = NO_JOURNAL
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.parameters).all()):

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from qsim.compress.journal import random_states, restore_random
 from qsim.compress.network import Layout
 from qsim.compress.shared import Quantised, QuantizerInput, SharedWeights
 from qsim.compress.train import Descent, descend
@@ -91,15 +92,31 @@ class QuantisedParameters:
                 target.copy_(torch.where(passed & self._kept[place], weight, target))
 
 
+def resume_through(given: QuantizerInput, parameters: Tensor) -> bool:
+    """Put ``parameters`` and the generators to the end of a training that is in the journal; return whether there is one."""
+    kept = given.journal.read("through")
+    if kept is None:
+        return False
+    parameters.copy_(kept["parameters"])
+    restore_random(kept, given.generator, given.random)
+    return True
+
+
+def keep_through(given: QuantizerInput, parameters: Tensor) -> None:
+    """Write down what the training gave."""
+    given.journal.write("through", {"parameters": parameters, **random_states(given.generator, given.random)})
+
+
 def train_through(how: ThroughTraining, given: QuantizerInput, share: Share) -> Tensor:
     """Return a copy of the given flat parameters after training through ``share``, which quantises one layer's weights."""
     parameters = given.parameters.clone()
-    if how.epochs:
+    if how.epochs and not resume_through(given, parameters):
         transform = QuantisedParameters(how, given, share)
         descend(
             given.layout, parameters, given.samples, how.descent, given.generator,
             transform=transform, stage="quantise", progress=given.progress,
         )  # fmt: skip
+        keep_through(given, parameters)
     return parameters
 
 

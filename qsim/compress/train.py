@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from qsim.compress.journal import Epochs
 from qsim.compress.network import Backpropagation, Layout, Samples, error_count
 from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import RecipeError
@@ -88,10 +89,13 @@ def training_arithmetic() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def batches(count: int, batch: int, epochs: int, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:
-    """Yield ``(epoch, chosen sample numbers [batch])`` in a new random order each epoch; a last partial batch is left out."""
+def batches(count: int, batch: int, epochs: int, generator: torch.Generator, finished: int = 0) -> Iterator[tuple[int, Tensor]]:
+    """Yield ``(epoch, chosen sample numbers [batch])`` in a new random order each epoch, the ``finished`` ones left out.
+
+    A last partial batch is left out.
+    """
     size = min(batch, count)
-    for epoch in range(epochs):
+    for epoch in range(finished, epochs):
         order = torch.randperm(count, generator=generator)
         for start in range(0, count - size + 1, size):
             yield epoch, order[start : start + size]
@@ -124,8 +128,9 @@ def descend(
     backward: Callable[[Tensor, float], None] | None = None,
     stage: str = "train",
     progress: Progress = silent,
+    epochs: Epochs | None = None,
 ) -> None:
-    """Train ``parameters`` (flat vector, changed in place) on ``samples``.
+    """Train ``parameters`` (flat vector, changed in place) on ``samples``; ``epochs`` is where finished epochs are written down.
 
     ``backward`` is called with each gradient at the effective point, which it may change, and the learning rate of the step.
     """
@@ -133,8 +138,9 @@ def descend(
     propagate = Backpropagation(layout, samples, min(how.batch, len(samples)))
     steps = steps_in(samples, how.batch, how.epochs)
     per_epoch = steps // how.epochs if how.epochs else 0
+    finished = epochs.resume(parameters, velocity, generator) if epochs else 0
     with training_arithmetic():
-        for step, (epoch, chosen) in enumerate(batches(len(samples), how.batch, how.epochs, generator)):
+        for step, (epoch, chosen) in enumerate(batches(len(samples), how.batch, how.epochs, generator, finished), finished * per_epoch):
             propagate(transform(step, steps, parameters), chosen, gradient, random_shift(how.shift, generator))
             rate = how.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
             if backward is not None:
@@ -147,6 +153,8 @@ def descend(
             if (step + 1) % per_epoch == 0:
                 if not bool(torch.isfinite(parameters).all()) or float(parameters.abs().max()) > DIVERGED:
                     raise RecipeError(path=f"{stage}: learning_rate", rule="lower, the training diverged", value=how.learning_rate)
+                if epochs:
+                    epochs.keep(epoch + 1, parameters, velocity, generator)
                 progress(stage, epoch + 1, how.epochs)
 
 

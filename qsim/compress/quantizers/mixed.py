@@ -43,7 +43,7 @@ class MixedAffine(AffineSettings):
 
     def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
         """Refuse: the bits are chosen for all layers together."""
-        raise RecipeError(path="quantise.layers", rule="left out with mixed-affine, which chooses for all layers", value="patterns")
+        raise RecipeError(path="quantise.layers", rule="left out with mixed, which chooses for all layers", value="patterns")
 
     def bits(self, given: QuantizerInput) -> tuple[int, ...]:
         """Return the bits of each layer."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qsim.compress.network import Layout
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
-from qsim.compress.through import Share, ThroughTraining
+from qsim.compress.through import Share, ThroughTraining, keep_through, resume_through
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray, best_fraction
@@ -55,10 +55,12 @@ class PyramidVectors:
         kept = None if given.masks is None else torch.from_numpy(np.concatenate([mask.reshape(-1) for mask in given.masks]))
         projected = ProjectedRows(layout, counts, self.interval, kept)
         parameters = given.parameters.clone()
-        descend(
-            layout, parameters, given.samples, self.descent, given.generator,
-            transform=projected, stage="quantise", progress=given.progress,
-        )  # fmt: skip
+        if not resume_through(given, parameters):
+            descend(
+                layout, parameters, given.samples, self.descent, given.generator,
+                transform=projected, stage="quantise", progress=given.progress,
+            )  # fmt: skip
+            keep_through(given, parameters)
         projected.project(parameters)
         layers = tuple(PyramidWeights(points, scales) for points, scales in zip(projected.points, projected.scales, strict=True))
         return Quantised(layers, torch.cat(layout.biases(parameters)).clone())
