@@ -45,6 +45,13 @@ class ArbiterPolicy(StrEnum):
     ROUND_ROBIN = "round_robin"
 
 
+class Coding(StrEnum):
+    """What the entropy decoder undoes: canonical Huffman codes, or the context coding of :mod:`qsim.formats.context`."""
+
+    HUFFMAN = "huffman"
+    CONTEXT = "context"
+
+
 def _require(condition: bool, path: str, rule: str, value: object, legal: tuple[str, ...] = ()) -> None:
     if not condition:
         raise MachineError(path=path, rule=rule, value=value, legal=legal)
@@ -189,20 +196,29 @@ class Dram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
-    """A canonical Huffman decoder between DRAM and the tile buffer.
+    """An entropy decoder between DRAM and the tile buffer.
 
-    ``symbols_per_cycle``: sustained, one by each of as many lanes with tables of their own; ``max_code_bits``: its longest code, 15 at
-    most, as in the file; ``table_symbols``: words of a lane's symbol memory, for all codes of a layer together.
+    Of ``coding`` Huffman: ``symbols_per_cycle``: sustained, one by each of as many lanes with tables of their own; ``max_code_bits``: its
+    longest code, 15 at most, as in the file; ``table_symbols``: words of a lane's symbol memory, for all codes of a layer together.
+
+    Of ``coding`` by context: ``decision_cycles`` from one decision to the next, which cannot overlap since each chooses the next one's
+    slots (the stages: ``docs/microarchitecture.md``); ``slots``: words of each of its banks of adaptive chances.
     """
 
     symbols_per_cycle: int = 1
     max_code_bits: int = 12
     table_symbols: int = 512
+    coding: Coding = Coding.HUFFMAN
+    decision_cycles: int = 4
+    slots: int = 4096
 
     def __post_init__(self) -> None:
         _within(self, "decoder", 1, MOST_SLOTS, "symbols_per_cycle")
         _within(self, "decoder", 1, 15, "max_code_bits")
-        _within(self, "decoder", 1, MOST_SLOTS, "table_symbols")
+        _within(self, "decoder", 1, MOST_SLOTS, "table_symbols", "slots")
+        _within(self, "decoder", 1, MOST_CYCLES, "decision_cycles")
+        alone = self.coding is Coding.HUFFMAN or self.symbols_per_cycle == 1
+        _require(alone, "decoder.symbols_per_cycle", "1 for a decoder by context, which is serial", self.symbols_per_cycle)
 
     @property
     def table_bytes(self) -> int:

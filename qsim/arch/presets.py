@@ -9,7 +9,7 @@ differ in
 - where the weights live: with ``dram`` in the name they stream over the same channel through two tiles on chip in 1 KB a PE, with ``sram``
   all of them are in 128 KB a PE. The first is the design that EIE was built to replace, and a large weight memory would make its every
   access dearer without holding the weights;
-- the decoder, which only ``sparse-huffman-dram`` has.
+- the decoder, which only ``sparse-huffman-dram`` and ``sparse-context-dram`` have.
 
 ``dense-16b-sram`` is the control: beside ``dense-16b-dram`` it shows what the placement of the weights does, beside ``sparse-sram`` what
 compression and skipped zeros do.
@@ -26,7 +26,7 @@ The ``-rtl`` machines are sized for the RTL: each holds all layers of LeNet-300-
 
 from dataclasses import replace
 
-from qsim.arch.architecture import ActivationSram, Architecture, Array, Decoder, Dram, PEKind, Scan, Sram
+from qsim.arch.architecture import ActivationSram, Architecture, Array, Coding, Decoder, Dram, PEKind, Scan, Sram
 
 KIB = 1024
 
@@ -88,6 +88,13 @@ SPARSE_HUFFMAN_DRAM = _variant(
     weights__bytes=1 * KIB,
     dram=LPDDR3_1600_AT_800_MHZ,
     decoder=HUFFMAN_DECODER,
+)
+SPARSE_CONTEXT_DRAM = _variant(
+    SPARSE_HUFFMAN_DRAM,
+    "sparse-context-dram",
+    "64 sparse PEs, context-coded weights streamed from DRAM through a serial arithmetic decoder",
+    _DERIVED,
+    decoder__coding=Coding.CONTEXT,
 )
 CODEBOOK_DRAM = _variant(
     EIE,
@@ -269,6 +276,7 @@ MACHINES: dict[str, Architecture] = {
         DENSE_SRAM,
         CODEBOOK_DRAM,
         SPARSE_HUFFMAN_DRAM,
+        SPARSE_CONTEXT_DRAM,
         SPARSE_SRAM,
         PVQ_SRAM,
         DENSE_LAYER_DRAM,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qsim.actions import Access
-from qsim.arch.architecture import REGISTER_FILE_WORDS, SYMBOL_BITS, Architecture, PEKind
+from qsim.arch.architecture import REGISTER_FILE_WORDS, SYMBOL_BITS, Architecture, Coding, PEKind
+from qsim.arch.context_memories import context_memories
 from qsim.energy.technology import Price, Technology
 from qsim.errors import FieldError
 from qsim.results import AccessPrice, EnergyBreakdown, EnergyEntry, LayerResult
@@ -48,7 +49,9 @@ def memories_of(machine: Architecture) -> tuple[MemoryInstance, ...]:
     if array.kind in (PEKind.CODEBOOK, PEKind.SPARSE):
         small.append(("codebook", 1 << array.code_bits, array.weight_bits))
     found += [(name, -(-words * bits // 8), bits, pes) for name, words, bits in small if words > REGISTER_FILE_WORDS]
-    if machine.decoder is not None:
+    if machine.decoder is not None and machine.decoder.coding is Coding.CONTEXT:
+        found += context_memories(machine.decoder)
+    elif machine.decoder is not None:
         found.append(("decoder", machine.decoder.table_bytes, SYMBOL_BITS, machine.decoder.symbols_per_cycle))
     return tuple(MemoryInstance(name=name, capacity_bytes=size, width_bits=bits, instances=count) for name, size, bits, count in found)
 

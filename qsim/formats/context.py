@@ -10,7 +10,7 @@ the arithmetic coder is his too. All of it is integers (:mod:`qsim.formats.conte
 
 A hardware decoder for it needs, for each decision: eight reads and writes of a slot (16-bit chance, 10-bit count), 16 multiplications of 16
 bits (eight to mix, eight to learn), eight to move slots, one for the interval, and three look-ups in constant tables; see
-:func:`decisions` for their number. Its memory is ``16 * max(3072, cols, 17 * 2^depth)`` slots of 26 bits and three numbers a column.
+:func:`decisions` for their number. Its memory is 16 banks of :func:`slots_of` slots of 26 bits and three numbers a column.
 """
 
 from functools import cache
@@ -33,14 +33,20 @@ def encode_cells(cells: npt.NDArray[np.integer], hole: int | None, grid: int = 0
 
     ``grid`` is the width of the picture whose pixels the columns are, 0 for none. Raises :class:`FieldError` for symbols above 255.
     """
-    from qsim.formats.context_kernel import code_cells
+    return encode_rows(cells, hole, grid)[0]
+
+
+def encode_rows(cells: npt.NDArray[np.integer], hole: int | None, grid: int = 0) -> tuple[bytes, IntArray]:
+    """Return the stream as :func:`encode_cells` and, for each row, the bytes that a decoder has read when the row is decoded [rows]."""
+    from qsim.formats.context_kernel import WINDOW_BYTES, code_cells
 
     check_grid(grid, cells.shape[1])
     work = np.array(cells, dtype=np.int64, order="C")
     depth = depth_of(alphabet_of(work, hole))
     data = np.zeros(4 * decisions(work, hole) + GUARD_BYTES, dtype=np.uint8)  # a decision moves the interval by at most its 32 bits
-    size = code_cells(work, NO_HOLE if hole is None else hole, depth, grid, data, False, *tables())
-    return data[:size].tobytes()
+    ends = np.zeros(len(work), dtype=np.int64)
+    size = code_cells(work, NO_HOLE if hole is None else hole, depth, grid, data, False, *tables(), ends)
+    return data[:size].tobytes(), np.minimum(ends + WINDOW_BYTES, size)
 
 
 def decode_cells(payload: bytes, rows: int, cols: int, hole: int | None, alphabet: int, grid: int) -> IntArray:
@@ -52,7 +58,7 @@ def decode_cells(payload: bytes, rows: int, cols: int, hole: int | None, alphabe
 
     cells = np.zeros((rows, cols), dtype=np.int64)
     data = np.frombuffer(payload, dtype=np.uint8).copy()
-    code_cells(cells, NO_HOLE if hole is None else hole, depth_of(alphabet), grid, data, True, *tables())
+    code_cells(cells, NO_HOLE if hole is None else hole, depth_of(alphabet), grid, data, True, *tables(), np.zeros(rows, dtype=np.int64))
     if alphabet_of(cells, hole) != alphabet or encode_cells(cells, hole, grid) != payload:
         raise FileFormatError(path="context.payload", rule=f"a stream of {rows} x {cols} symbols below {alphabet}", value="another stream")
     return cells
@@ -75,6 +81,13 @@ def depth_of(alphabet: int) -> int:
 def check_grid(grid: int, cols: int) -> None:
     """Raise :class:`FieldError` for a picture wider than there are columns."""
     check_range(np.array([grid]), 0, max(0, cols), "context.grid")
+
+
+def slots_of(cols: int, depth: int) -> int:
+    """Return the slots of each of the decoder's ``2 * INPUTS`` banks for rows of ``cols`` cells and symbols of ``depth`` bits."""
+    from qsim.formats.context_kernel import FEWEST_SLOTS
+
+    return max(FEWEST_SLOTS, cols, 17 << depth)
 
 
 def decisions(cells: npt.NDArray[np.integer], hole: int | None) -> int:

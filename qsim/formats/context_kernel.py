@@ -10,6 +10,7 @@ from numba import njit
 
 IntArray = npt.NDArray[np.int64]
 INPUTS = 8
+WINDOW_BYTES = 4  # that the decoder holds
 SCALE = 8  # fraction bits of a logit
 LIMIT = 2815  # largest logit of a coded decision: 11.0
 ONE = 1 << 16  # of chances and weights
@@ -18,6 +19,7 @@ SLOW = 1023  # decisions after which a slot learns no slower
 RATE = 15  # of the mixers: a weight moves by logit * error >> RATE
 COUNT_STEPS = 16  # values of a count after quantisation
 RATIO_STEPS = 12
+FEWEST_SLOTS = max(64 * COUNT_STEPS * 4, COUNT_STEPS * COUNT_STEPS * RATIO_STEPS)  # of a bank: 4096
 
 
 @njit(cache=True)
@@ -127,15 +129,17 @@ def code_cells(
     logits: IntArray,
     squash: IntArray,
     rates: IntArray,
+    ends: IntArray,
 ) -> int:
     """Code or decode all ``cells`` [rows, cols], row by row, and return the bytes of ``data`` that were used.
 
     ``hole`` is the symbol of an empty cell, -1 where there is none; ``depth`` the bits of a symbol, at most 8; ``grid`` the width of the
     picture that the columns are the pixels of, 0 for none. ``data`` must be zero before coding. ``logits`` [4096] is by the high 12 bits of
     a chance, ``squash`` [2 * LIMIT + 1] its inverse, ``rates`` [SLOW + 1] the share of ONE by which a slot learns.
+    ``ends`` [rows] receives the bytes used by the end of each row.
     """
     rows, cols = cells.shape
-    size = max(64 * COUNT_STEPS * 4, COUNT_STEPS * COUNT_STEPS * RATIO_STEPS, cols, 17 << depth)
+    size = max(FEWEST_SLOTS, cols, 17 << depth)
     chances = np.full((2 * INPUTS, size), ONE // 2, dtype=np.int64)
     seen = np.zeros((2 * INPUTS, size), dtype=np.int64)
     weights = np.full((4 + depth, INPUTS), FIRST_WEIGHT, dtype=np.int64)
@@ -180,6 +184,7 @@ def code_cells(
             kept[col] = 1
             in_row += 1
             in_column[col] += 1
+        ends[row] = coder[3]
     return _finish(data, coder, decoding)
 
 
@@ -197,7 +202,7 @@ def _start(data: npt.NDArray[np.uint8], decoding: bool) -> IntArray:
     """Return the state of the arithmetic coder: low and high end of its interval, the window of the decoder, bytes used."""
     coder = np.array([0, (1 << 32) - 1, 0, 0], dtype=np.int64)
     if decoding:
-        for _ in range(4):
+        for _ in range(WINDOW_BYTES):
             coder[2] = (coder[2] << 8) | _byte(data, coder[3])
             coder[3] += 1
     return coder

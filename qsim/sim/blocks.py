@@ -20,7 +20,7 @@ from qsim.sim.layout import entries_per_row, pointers_of, rows_of_tiles, rows_to
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.pe.work import Work
 from qsim.sim.pixels import narrowest
-from qsim.sim.traffic import ColumnTraffic, column_traffic
+from qsim.sim.traffic import ColumnTraffic, column_traffic, decoder_cycles
 from qsim.units import BITS_PER_BYTE
 
 ENTRIES, FILLERS, ADDITIONS, WEIGHT_ROWS, EMPTY = range(5)  # rows of Block.column_totals
@@ -141,11 +141,10 @@ def _load(form: Form, work: Work, padded: Work, columns: Columns, bias_bits: int
     starts = _cut(traffic, dram)
     bits, symbols = (np.add.reduceat(part, starts) for part in (traffic.bits, traffic.symbols))
     bits[0] += traffic.table_bits + work.table_bits + form.rows * bias_bits
-    speed = machine.decoder.symbols_per_cycle if machine.decoder is not None else 1
     rows = rows_of_tiles(pointers_of(padded.entries), np.zeros(1, dtype=np.int64), entries_per_row(machine))
     return Load(
         size=np.maximum(1, -(-bits // BITS_PER_BYTE)),
-        decode=-(-symbols // speed),
+        decode=decoder_cycles(symbols, traffic.table_symbols, machine),
         symbols=int(symbols.sum()),
         loaded_rows=int(rows.sum()),
         loaded_pointers=machine.array.pes * (columns.count + 1) if has_pointers else 0,

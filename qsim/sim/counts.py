@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qsim.actions import Access, Action
-from qsim.arch.architecture import SYMBOL_BITS, Architecture, Decoder
+from qsim.arch.architecture import SYMBOL_BITS, Architecture, Coding, Decoder
 from qsim.results import ActionCount
+from qsim.sim.context_decoder import context_actions
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.pe.work import Totals, codebook_storage, storage
 
@@ -134,6 +135,9 @@ def _tables(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access
 
 def _decoder(totals: LayerTotals, decoder: Decoder) -> Iterable[tuple[Access, int]]:
     """Symbols from and into the symbol memory; for each table and length of code a register: first code, number, place of the symbols."""
+    if decoder.coding is Coding.CONTEXT:
+        yield from context_actions(decoder, totals.symbols, totals.table_symbols)
+        return
     yield _sram("decoder", Action.SRAM_READ, SYMBOL_BITS, decoder.table_bytes), totals.symbols
     yield _sram("decoder", Action.SRAM_WRITE, SYMBOL_BITS, decoder.table_bytes), totals.table_symbols * decoder.symbols_per_cycle
     width = decoder.max_code_bits + 2 * decoder.table_symbols.bit_length()

@@ -18,7 +18,7 @@ from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.pe.work import Totals, Work
 from qsim.sim.program import Fetch, Program
 from qsim.sim.simulated import Simulated
-from qsim.sim.traffic import column_traffic
+from qsim.sim.traffic import column_traffic, decoder_cycles
 from qsim.units import BITS_PER_BYTE
 
 ENTRIES, FILLERS, ADDITIONS, WEIGHT_ROWS, EMPTY = range(5)  # rows of LoweredLayer.column_totals
@@ -238,13 +238,12 @@ def _tile(layer: QuantisedLayer, machine: Architecture, work: Work, pointers: In
     # A tile without a single entry is still asked for: its length is only known once it has come.
     size = np.maximum(1, -(-bits // BITS_PER_BYTE))
     padded = -(-size // dram.burst_bytes) * dram.burst_bytes
-    speed = machine.decoder.symbols_per_cycle if machine.decoder is not None else 1
     has_pointers = PE_VARIANTS[machine.array.kind].pointers
     tiles = TiledWeights(
         tile_of_column=np.repeat(np.arange(len(starts)), np.diff(np.append(starts, node.inputs))),
         address=np.cumsum(padded) - padded,
         size=size,
-        decode=-(-symbols // speed),
+        decode=decoder_cycles(symbols, traffic.table_symbols, machine),
         symbols=int(symbols.sum()),
         loaded_rows=int(rows_of_tiles(pointers, starts, entries_per_row(machine)).sum()),
         loaded_pointers=machine.array.pes * (node.inputs + len(starts)) if has_pointers else 0,

@@ -7,6 +7,7 @@ dense      rows * weight_bits: the weights as they are
 codebook   rows * code_bits; with a decoder their Huffman codes
 sparse     entries * entry_bits + P pointers, the memory image of the PEs; with a decoder the Huffman codes of the column
 pvq        in the order of its rows: a count of entries, then code and gap of each, dealt to the PEs as they are decoded
+by context with a decoder of that coding: the bytes of the stream (:mod:`qsim.sim.context_decoder`), whatever the PEs
 =========  =========================================================================================================
 
 Huffman codes are optimal for the layer under the decoder's ``max_code_bits``; their tables of code lengths travel with the
@@ -17,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.arch.architecture import Architecture, PEKind
+from qsim.arch.architecture import Architecture, Coding, PEKind
 from qsim.encode.interleave import interleave
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.formats.huffman import MAX_ALPHABET, CanonicalHuffman
 from qsim.formats.layer import Form, ScalarCoded
+from qsim.sim.context_decoder import context_stream
 from qsim.sim.pe import PE_VARIANTS
 from qsim.sim.pe.work import Work
 
@@ -31,6 +33,8 @@ from qsim.sim.pe.work import Work
 class ColumnTraffic:
     """``bits`` [cols] and ``symbols`` [cols] of each column in DRAM; the bits of the code tables, how many tables there are and
     how many symbols they hold together.
+
+    Of context-coded weights ``symbols`` are decisions and ``table_symbols`` the words of each bank that are set back at the start.
     """
 
     bits: IntArray
@@ -42,12 +46,27 @@ class ColumnTraffic:
 
 def column_traffic(form: Form, work: Work, machine: Architecture, layer: str) -> ColumnTraffic:
     """Return what each column of a layer takes in DRAM."""
+    if machine.decoder is not None and machine.decoder.coding is Coding.CONTEXT:
+        stream = context_stream(form, machine, layer)
+        return ColumnTraffic(bits=stream.bits, symbols=stream.decisions, table_symbols=stream.slots)
     if machine.decoder is not None:
         return _coded(form, machine, layer)
     bits = work.entries.sum(axis=0) * machine.array.entry_bits
     if PE_VARIANTS[machine.array.kind].pointers:
         bits = bits + machine.array.pes * machine.pointers.width_bits
     return ColumnTraffic(bits=bits, symbols=np.zeros_like(bits))
+
+
+def decoder_cycles(symbols: IntArray, table_symbols: int, machine: Architecture) -> IntArray:
+    """Return the cycles that each tile of ``symbols`` [T] takes in the decoder, 0 without one."""
+    decoder = machine.decoder
+    if decoder is None:
+        return np.zeros_like(symbols)
+    if decoder.coding is Coding.HUFFMAN:
+        return -(-symbols // decoder.symbols_per_cycle)
+    cycles = symbols * decoder.decision_cycles
+    cycles[0] += table_symbols
+    return cycles
 
 
 def _coded(form: Form, machine: Architecture, layer: str) -> ColumnTraffic:
