@@ -22,10 +22,10 @@ OF_ELEMENTS = (
     ),
     Mutation(
         name="pointers are not held",
-        bug="A column that waits has the pointers of the next item.",
+        bug="While a column waits the memory reads the next item's pointers.",
         file="rtl/pe/fetch.py",
-        old="Mux(fresh, found[name], kept[name])",
-        new="found[name]",
+        old="read.en.eq(take)",
+        new="read.en.eq(1)",
         tests=SPARSE,
     ),
     Mutation(
