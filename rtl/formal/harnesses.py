@@ -146,7 +146,7 @@ def codebook(source: ModuleType) -> Harness:
 
 
 def pointer_fetch(source: ModuleType) -> Harness:
-    """The pointer fetch gives the pointers of column j and j + 1, as long as none is loaded while an item waits."""
+    """The pointer fetch gives the pointers of column j and j + 1 as they were when the item was taken."""
     p = ArrayParameters(pes=1, columns=3, weight_rows=1, entries_per_row=1, activation_bits=1, local_rows=1, row_width=1)
     depth = p.columns // 2 + 1
 
@@ -157,7 +157,7 @@ def pointer_fetch(source: ModuleType) -> Harness:
             for at in range(depth):
                 with m.If(word.address == at):
                     m.d.sync += [pointers[2 * at].eq(word.data), pointers[2 * at + 1].eq(word.data >> width)]
-        m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns), Assume(~unit.load.valid | ~unit.i.valid)]
+        m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns)]
         assume_stable(m, unit.i, "i")
         column = unit.i.payload.column
         m.d.comb += Assume(unit.i.payload.next_pair == (column + 1) >> 1)

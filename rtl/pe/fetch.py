@@ -26,10 +26,8 @@ class PointerFetch(wiring.Component):
     Timing
     ------
     One slot, ``latency`` 1: an item taken in cycle ``B`` is offered from ``B + 1``, and the next one is taken in the cycle in which it is
-    handed over. The pointers of an item are read once, in the first cycle in which it waits, whether it is taken or not: that it is taken
-    is known too late in a cycle to enable a memory. So they are on the memory's output in the first cycle in the slot; an item that stays
-    longer has them from registers, and the memory goes on to the next one. They come late in a cycle, so which of them begins the column is
-    left to the next one.
+    handed over. The pointers stay on the memory's output until then; they come late in a cycle, so the choice between them is left to the
+    next one.
 
     Parameters
     ----------
@@ -68,33 +66,26 @@ class PointerFetch(wiring.Component):
         width = p.column_pointer.size
         column = self.i.payload.column
         take, is_odd, value = Signal(), Signal(reset_less=True), Signal(p.activation, reset_less=True)
-        seen, fresh = Signal(), Signal()
         ports = []
         for name, start, address in (("even", 0, self.i.payload.next_pair), ("odd", width, column >> 1)):
             m.submodules[name] = bank = memory.Memory(shape=p.column_pointer, depth=p.pointer_pairs, init=[])
             write, read = bank.write_port(), bank.read_port()
             connect_memory(m, self.load, write, Unit.POINTERS, self.pe)
-            m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(self.i.valid & ~seen)]
+            m.d.comb += [write.data.eq(self.load.word.data >> start), read.addr.eq(address), read.en.eq(take)]
             ports.append(read.data)
         even, odd = ports
-        pointers = {name: field.shape for name, field in segment_layout(p) if name in ("places", "changes", "cycles")}
-        found, kept = Signal(data.StructLayout(pointers)), Signal(data.StructLayout(pointers), reset_less=True)
         m.d.comb += [
             self.o.valid.eq(self.busy),
             self.i.ready.eq(~self.busy | self.o.ready),
             take.eq(self.i.valid & self.i.ready),
-            found.places[0].eq(even.place),
-            found.places[1].eq(odd.place),
-            found.changes.eq(even.place ^ odd.place),
+            self.o.payload.places[0].eq(even.place),
+            self.o.payload.places[1].eq(odd.place),
             self.o.payload.begins.eq(is_odd),
+            self.o.payload.changes.eq(even.place ^ odd.place),
             self.o.payload.value.eq(value),
-            *(self.o.payload[name].eq(Mux(fresh, found[name], kept[name])) for name in pointers),
         ]
         if p.kind is PEKind.PVQ:
-            m.d.comb += found.cycles.eq(Mux(is_odd, odd.cycles, even.cycles))
-        m.d.sync += [seen.eq(self.i.valid & ~take), fresh.eq(take)]
-        with m.If(fresh):
-            m.d.sync += kept.eq(found)
+            m.d.comb += self.o.payload.cycles.eq(Mux(is_odd, odd.cycles, even.cycles))
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
         with m.If(take):
