@@ -26,6 +26,7 @@ class Bug:
 FORKS = ("fork of 3", "fork into queues of 1", "fork into queues of 2")
 BROADCASTS = ("broadcast into queues of 1", "broadcast into queues of 2", "broadcast into queues of 4")
 ADDRESSES = ("column address, PE 0", "column address, PE 1")
+FETCHES = ("pointer fetch",)
 READERS = ("entry reader, sparse", "entry reader, dense")
 SCANS = ("scan, 2 rows of 2", "scan, 6 rows of 1")
 MEMORIES = ("activation rows, 2 PEs", "activation rows, 3 PEs")
@@ -42,14 +43,14 @@ BUGS = (
     Bug(
         name="queue does not move on",
         tasks=("queue of 2", "queue of 3", "queue of 4"),
-        old="_next(port.addr, self.depth)",
+        old="next_slot(port.addr, self.depth)",
         new="port.addr",
     ),
     Bug(name="fork offers before all are ready", tasks=FORKS, old="eq(self.i.valid & self.i.ready)]", new="eq(self.i.valid)]"),
     Bug(name="broadcast forgets what is on its way", tasks=BROADCASTS[1:], old="Mux(taken & was_taken, three,", new="Mux(0, three,"),
     Bug(name="broadcast takes one item too many", tasks=BROADCASTS, old="level < self.depth - more", new="level <= self.depth - more"),
     Bug(name="codebook forgets to hold", tasks=("codebook",), old="with m.If(self.i.ready):", new="with m.If(1):"),
-    Bug(name="fetch takes both from one column", tasks=("pointer fetch",), old="self.i.payload.next_pair", new="column >> 1"),
+    Bug(name="fetch takes both from one column", tasks=FETCHES, old="self.item.next_pair", new="self.item.column >> 1"),
     Bug(name="fetch forgets to hold", tasks=("pointer fetch",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
     Bug(name="index too low for a negative", tasks=("pyramid index (2, 2)",), old="rest >= one", new="rest > one"),
     Bug(name="index forgets to hold", tasks=("pyramid index (2, 2)",), old="moves.eq(~self.o.valid | self.o.ready)", new="moves.eq(1)"),
