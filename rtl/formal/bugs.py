@@ -26,8 +26,7 @@ class Bug:
 FORKS = ("fork of 3", "fork into queues of 1", "fork into queues of 2")
 BROADCASTS = ("broadcast into queues of 1", "broadcast into queues of 2", "broadcast into queues of 4")
 ADDRESSES = ("column address, PE 0", "column address, PE 1")
-FETCHES = ("pointer fetch",)
-READERS = ("entry reader, sparse", "entry reader, dense")
+READERS = ("entry reader, sparse", "entry reader, dense", "entry reader, pointers ahead")
 SCANS = ("scan, 2 rows of 2", "scan, 6 rows of 1")
 MEMORIES = ("activation rows, 2 PEs", "activation rows, 3 PEs")
 SEQUENCERS = ("sequencer, sparse", "sequencer, dense", "sequencer, streamed")
@@ -50,8 +49,11 @@ BUGS = (
     Bug(name="broadcast forgets what is on its way", tasks=BROADCASTS[1:], old="Mux(taken & was_taken, three,", new="Mux(0, three,"),
     Bug(name="broadcast takes one item too many", tasks=BROADCASTS, old="level < self.depth - more", new="level <= self.depth - more"),
     Bug(name="codebook forgets to hold", tasks=("codebook",), old="with m.If(self.i.ready):", new="with m.If(1):"),
-    Bug(name="fetch takes both from one column", tasks=FETCHES, old="self.item.next_pair", new="self.item.column >> 1"),
+    Bug(name="fetch takes both from one column", tasks=("pointer fetch",), old="self.item.next_pair", new="self.item.column >> 1"),
     Bug(name="fetch forgets to hold", tasks=("pointer fetch",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
+    Bug(name="one slot too few", tasks=("pointers ahead",), old="slots = p.queue_depth + 1", new="slots = p.queue_depth", depth=0),
+    Bug(name="ahead forgets to hold", tasks=("pointers ahead",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
+    Bug(name="ahead swaps the banks", tasks=("pointers ahead",), old="Mux(is_odd, banks.odd.place", new="Mux(~is_odd, banks.odd.place"),
     Bug(name="index too low for a negative", tasks=("pyramid index (2, 2)",), old="rest >= one", new="rest > one"),
     Bug(name="index forgets to hold", tasks=("pyramid index (2, 2)",), old="moves.eq(~self.o.valid | self.o.ready)", new="moves.eq(1)"),
     Bug(name="dot drops the last pulse", tasks=("pyramid dot",), old="left > 1", new="left > 2"),
