@@ -53,7 +53,7 @@ BUGS = (
     Bug(name="fetch forgets to hold", tasks=("pointer fetch",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
     Bug(name="one slot too few", tasks=("pointers ahead",), old="slots = p.queue_depth + 1", new="slots = p.queue_depth", depth=0),
     Bug(name="ahead forgets to hold", tasks=("pointers ahead",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
-    Bug(name="ahead swaps the banks", tasks=("pointers ahead",), old="Mux(is_odd, banks.odd.place", new="Mux(~is_odd, banks.odd.place"),
+    Bug(name="ahead swaps the banks", tasks=("pointers ahead",), old="Mux(was_odd, odd_pointer.place", new="Mux(~was_odd, odd_pointer.place"),
     Bug(name="index too low for a negative", tasks=("pyramid index (2, 2)",), old="rest >= one", new="rest > one"),
     Bug(name="index forgets to hold", tasks=("pyramid index (2, 2)",), old="moves.eq(~self.o.valid | self.o.ready)", new="moves.eq(1)"),
     Bug(name="dot drops the last pulse", tasks=("pyramid dot",), old="left > 1", new="left > 2"),

@@ -8,6 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qsim.formats.pvq import count_points, point_of
+from rtl.broadcast import Broadcast
 from rtl.formal.rules import Followed, assert_soon, assume_stable
 from rtl.load import Unit
 from rtl.parameters import ArrayParameters
@@ -176,25 +177,35 @@ def pointer_fetch(source: ModuleType) -> Harness:
 
 
 class AheadOfQueue(wiring.Component):
-    """Pointers ahead beside their queue, as in the array: an item is written to both."""
+    """Pointers ahead beside broadcast and queue, as in the array."""
 
     def __init__(self, source: ModuleType, p: ArrayParameters) -> None:
-        self.ahead, self.queue = source.PointersAhead(p, 0), Queue(p.item, p.queue_depth)
+        self.ahead, self.queue, self.broadcast = (
+            source.PointersAhead(p, 0),
+            Queue(p.item, p.queue_depth),
+            Broadcast(p.item, 1, p.queue_depth),
+        )
         members = self.ahead.signature.members
         super().__init__({name: members[name] for name in ("i", "o", "load", "busy")})
 
     def elaborate(self, platform: object) -> Module:
         """Join them."""
         m = Module()
-        m.submodules.ahead, m.submodules.queue = self.ahead, self.queue
-        connect(m, flipped(self.i), self.queue.i)
-        connect(m, self.queue.o, self.ahead.i)
-        connect(m, flipped(self.load), self.ahead.load)
-        connect(m, self.ahead.o, flipped(self.o))
+        m.submodules.ahead, m.submodules.queue, m.submodules.broadcast = ahead, queue, broadcast = self.ahead, self.queue, self.broadcast
+        connect(m, flipped(self.i), broadcast.i)
+        connect(m, queue.o, ahead.i)
+        connect(m, flipped(self.load), ahead.load)
+        connect(m, ahead.o, flipped(self.o))
+        waits, branch = Signal(), broadcast.o[0]
+        m.d.sync += waits.eq(self.i.valid & ~self.i.ready)
         m.d.comb += [
-            self.busy.eq(self.ahead.busy),
-            self.ahead.arrives.valid.eq(taken(self.i)),
-            self.ahead.arrives.payload.eq(self.i.payload),
+            queue.i.valid.eq(branch.valid),
+            queue.i.payload.eq(branch.payload),
+            broadcast.levels[0].eq(queue.level),
+            ahead.offer.first.eq(self.i.valid & ~waits),
+            ahead.offer.item.eq(self.i.payload),
+            ahead.offer.written.eq(branch.valid),
+            self.busy.eq(ahead.busy),
         ]
         return m
 
@@ -208,15 +219,16 @@ def pointers_ahead(source: ModuleType) -> Harness:
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
         pointers = _loaded_pointers(m, unit, p, depth)
-        item, inside = unit.i.payload, Signal(range(p.queue_depth + 2))
+        item, inside = unit.i.payload, Signal(range(p.queue_depth + 3))
         m.d.sync += inside.eq(inside + taken(unit.i) - taken(unit.o))
+        assume_stable(m, unit.i, "i")
         m.d.comb += [Assume(~unit.load.valid | ((inside == 0) & ~unit.i.valid)), Assume(item.next_pair == (item.column + 1) >> 1)]
         start, end = pointers[item.column], pointers[item.column + 1]
         m.d.comb += [Assume((start <= end) & (end - start <= p.local_rows))]
         few = p.place_bits
         expected = Cat(start, end[:few], start == end, start + 1 == end, item.value)
         Followed(
-            name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: expected, choose=choose, capacity=p.queue_depth + 1, wait=1
+            name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: expected, choose=choose, capacity=p.queue_depth + 1, wait=2
         ).add(m)
 
     return Harness(AheadOfQueue(source, p), rules)

@@ -1,4 +1,4 @@
-"""Pointers read ahead: on the way of an item to its queue, not behind it."""
+"""Pointers read ahead: while an item is on its way to the queue, not behind it."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -10,17 +10,25 @@ from rtl.pe.fetch import PointerBanks, is_increment, segment_layout
 from rtl.stream import next_slot
 
 
+def offer_layout(parameters: ArrayParameters) -> data.StructLayout:
+    """Return the layout of an item that the scan offers to all PEs: ``first`` in the first cycle in which it does; ``written`` in the cycle
+    in which the item that was taken in the cycle before is written to the queue.
+    """
+    return data.StructLayout({"first": 1, "item": parameters.item, "written": 1})
+
+
 class PointersAhead(wiring.Component):
-    """Reads an item's pointers while it is written to the queue, and keeps them in slots of their own until it comes out.
+    """Reads an item's pointers while it is offered to all queues, and keeps them in slots of their own until it comes out of its queue.
 
     A block RAM is slow, and where there are many PEs it lies far from what decides that an item is taken. Here that decision only moves
-    the number of a slot, and how many entries a column has is known before it begins.
+    the number of a slot; a register of its own takes what comes from the memory, and how many entries a column has is known before it
+    begins.
 
     Timing
     ------
     As :class:`~rtl.pe.fetch.PointerFetch`: an item taken from the queue in cycle ``B`` is offered from ``B + 1`` on, and the next one is
-    taken in the cycle in which it is handed over. An item that arrives in ``c`` has its pointers on the banks' outputs in ``c + 1`` and in
-    its slot from ``c + 2`` on; the queue gives it in ``B >= c + 1``.
+    taken in the cycle in which it is handed over. The pointers of an item broadcast in ``A`` are on the banks' outputs in ``A + 1``, when
+    it is written to the queue, in the register in ``A + 2``, in their slot from ``A + 3`` on; the queue gives the item in ``B >= A + 2``.
 
     Parameters
     ----------
@@ -30,8 +38,8 @@ class PointersAhead(wiring.Component):
 
     Members
     -------
-    arrives : ``In({"valid", "payload"})``
-        An item is written to the queue. Every item that arrives comes out of the queue, in order; at most ``queue_depth`` are in it.
+    offer : ``In(offer_layout(parameters))``
+        Every item written comes out of the queue, in order; at most ``queue_depth`` are in it.
     i : ``In(stream.Signature(parameters.item))``
         From the queue.
     o : ``Out(stream.Signature(segment_layout(parameters)))``
@@ -48,7 +56,7 @@ class PointersAhead(wiring.Component):
         self.pe = pe
         super().__init__(
             {
-                "arrives": In(data.StructLayout({"valid": 1, "payload": parameters.item})),
+                "offer": In(offer_layout(parameters)),
                 "i": In(stream.Signature(parameters.item)),
                 "o": Out(stream.Signature(segment_layout(parameters))),
                 "load": In(LoadSignature(parameters)),
@@ -62,25 +70,27 @@ class PointersAhead(wiring.Component):
         p = self.parameters
         slots = p.queue_depth + 1
         fields = {"start": p.pointer, "end": p.place_bits, **({"cycles": p.column_cycles} if p.has_cycles else {})}
-        m.submodules.banks, m.submodules.kept = banks, kept = (
-            PointerBanks(p, self.pe),
-            memory.Memory(shape=data.StructLayout(fields), depth=slots, init=[]),
-        )
+        m.submodules.banks = banks = PointerBanks(p, self.pe)
+        m.submodules.kept = kept = memory.Memory(shape=data.StructLayout(fields), depth=slots, init=[])
         write, read = kept.write_port(), kept.read_port(domain="comb")
-        arrived, is_odd = Signal(), Signal(reset_less=True)
+        # Beside the queue: banks, register, slot.
+        odd, was_odd, written = Signal(reset_less=True), Signal(reset_less=True), Signal()
+        even_pointer, odd_pointer = Signal(p.column_pointer, reset_less=True), Signal(p.column_pointer, reset_less=True)
         connect(m, flipped(self.load), banks.load)
-        m.d.comb += [banks.item.eq(self.arrives.payload), banks.read.eq(self.arrives.valid)]
-        m.d.sync += [arrived.eq(self.arrives.valid), is_odd.eq(self.arrives.payload.column[0])]
+        m.d.comb += [banks.item.eq(self.offer.item), banks.read.eq(self.offer.first)]
+        m.d.sync += [odd.eq(self.offer.item.column[0]), was_odd.eq(odd), written.eq(self.offer.written)]
+        m.d.sync += [even_pointer.eq(banks.even), odd_pointer.eq(banks.odd)]
         m.d.comb += [
-            write.en.eq(arrived),
-            write.data.start.eq(Mux(is_odd, banks.odd.place, banks.even.place)),
-            write.data.end.eq(Mux(is_odd, banks.even.place, banks.odd.place)),
+            write.en.eq(written),
+            write.data.start.eq(Mux(was_odd, odd_pointer.place, even_pointer.place)),
+            write.data.end.eq(Mux(was_odd, even_pointer.place, odd_pointer.place)),
         ]
         if p.has_cycles:
-            m.d.comb += write.data.cycles.eq(Mux(is_odd, banks.odd.cycles, banks.even.cycles))
-        with m.If(arrived):
+            m.d.comb += write.data.cycles.eq(Mux(was_odd, odd_pointer.cycles, even_pointer.cycles))
+        with m.If(written):
             m.d.sync += write.addr.eq(next_slot(write.addr, slots))
 
+        # Behind it: the slot of the item that is held.
         take, value, slot = Signal(), Signal(p.activation, reset_less=True), Signal(range(slots), init=slots - 1)
         start, end = read.data.start, read.data.end
         changes = start[: p.place_bits] ^ end

@@ -1,14 +1,14 @@
 """What the array sees of a PE, whichever it is."""
 
 from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.load import LoadSignature
 from rtl.parameters import ArrayParameters
 from rtl.pe.accumulate import Accumulator
 from rtl.pe.address import ColumnAddress
-from rtl.pe.ahead import PointersAhead
+from rtl.pe.ahead import PointersAhead, offer_layout
 from rtl.pe.entries import EntryReader
 from rtl.pe.fetch import PointerFetch
 
@@ -38,8 +38,8 @@ class Element(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(parameters.item))``
-    arrives : ``In({"valid", "payload"})``
-        Only where pointers are read ahead: an item is written to the queue that ``i`` comes from.
+    offer : ``In(offer_layout(parameters))``
+        Only where pointers are read ahead (:mod:`rtl.pe.ahead`).
     load : ``In(LoadSignature(parameters))``
     layer : ``In(parameters.layer)``
         ``drain_rows`` and ``full_pes`` are read where there are no pointers.
@@ -60,7 +60,7 @@ class Element(wiring.Component):
         self.parameters = parameters
         self.pe = pe
         self.fetch = _fetch(parameters, pe)
-        arrives = {"arrives": In(data.StructLayout({"valid": 1, "payload": parameters.item}))} if parameters.reads_ahead else {}
+        offer = {"offer": In(offer_layout(parameters))} if parameters.reads_ahead else {}
         super().__init__(
             {
                 "i": In(stream.Signature(parameters.item)),
@@ -73,7 +73,7 @@ class Element(wiring.Component):
                 "issue": Out(1),
                 "leave": Out(1),
             }
-            | arrives
+            | offer
             | dict.fromkeys(("holds", "entry", "filler", "weight_read", "addition"), Out(1))
         )
 
@@ -86,7 +86,7 @@ class Element(wiring.Component):
         else:
             connect(m, flipped(self.load), fetch.load)
         if isinstance(fetch, PointersAhead):
-            m.d.comb += fetch.arrives.eq(self.arrives)
+            m.d.comb += fetch.offer.eq(self.offer)
 
     def connect_sums(self, m: Module, accumulator: Accumulator) -> None:
         """Add the accumulator, and connect it to the drain."""
