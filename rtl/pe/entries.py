@@ -100,6 +100,8 @@ class EntryReader(wiring.Component):
         # Whether the column has no entry, only one, or this is its last one: the queue waits for that, so of a column under way it is known
         # a cycle ahead.
         few, (start, end, empty, alone) = p.place_bits, _column(p, segment)
+        # Read ahead, the register also knows of a new column: then nothing but it decides whether there is room for the next.
+        leaves = last & (~self.hold | (first & empty)) if p.reads_ahead else Mux(first, empty | (alone & ~self.hold), last & ~self.hold)
         m.d.comb += [
             place.eq(Mux(first, start, upcoming)),
             following.eq(place + 1),
@@ -107,13 +109,15 @@ class EntryReader(wiring.Component):
             issue.lane.eq(place),
             issue.activation.eq(segment.value),
             self.issues.eq(self.busy & ~(first & empty) & ~self.hold),
-            self.leaves.eq(self.busy & Mux(first, empty | (alone & ~self.hold), last & ~self.hold)),
+            self.leaves.eq(self.busy & leaves),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
             m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(is_increment(end ^ following[:few], following[:few]))]
         with m.If(self.i.ready):
             m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
+            if p.reads_ahead:
+                m.d.sync += last.eq(self.i.payload.empty | self.i.payload.alone)
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)
