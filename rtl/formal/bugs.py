@@ -67,7 +67,7 @@ BUGS = (
     Bug(name="address forgets to hold", tasks=ADDRESSES, old="eq(~self.busy | self.o.ready)", new="eq(1)"),
     Bug(name="reader leaves on hold", tasks=READERS[:2], old="alone & ~self.hold), last & ~self.hold)", new="alone & ~self.hold), last)"),
     Bug(name="reader leaves on hold, ahead", tasks=READERS[2:], old="last & (~self.hold | (first & empty))", new="last"),
-    Bug(name="reader reads behind the column", tasks=READERS, old="first & empty)", new="0)"),
+    Bug(name="reader reads behind the column", tasks=READERS, old="~(first & empty) & ~self.hold", new="~self.hold"),
     Bug(name="reader drops the gap's own row", tasks=READERS, old="0, above + 1)", new="0, above)"),
     Bug(name="pulse steps once too often", tasks=("pulse steps",), old="magnitude - 1", new="magnitude"),
     Bug(name="pulse steps lose an entry", tasks=("pulse steps",), old="self.i.ready.eq(steps_after == 0)", new="self.i.ready.eq(1)"),
