@@ -69,7 +69,7 @@ class PointersAhead(wiring.Component):
         m = Module()
         p = self.parameters
         slots = p.queue_depth + 1
-        fields = {"start": p.pointer, "end": p.place_bits, "empty": 1, "alone": 1, **({"cycles": p.column_cycles} if p.has_cycles else {})}
+        fields = {"start": p.pointer, "end": p.place_bits, **({"cycles": p.column_cycles} if p.has_cycles else {})}
         m.submodules.banks = banks = PointerBanks(p, self.pe)
         m.submodules.kept = kept = memory.Memory(shape=data.StructLayout(fields), depth=slots, init=[])
         write, read = kept.write_port(), kept.read_port(domain="comb")
@@ -80,16 +80,10 @@ class PointersAhead(wiring.Component):
         m.d.comb += [banks.item.eq(self.offer.item), banks.read.eq(self.offer.first)]
         m.d.sync += [odd.eq(self.offer.item.column[0]), was_odd.eq(odd), written.eq(self.offer.written)]
         m.d.sync += [even_pointer.eq(banks.even), odd_pointer.eq(banks.odd)]
-        start, end = Signal(p.pointer), Signal(p.place_bits)
-        changes = start[: p.place_bits] ^ end
         m.d.comb += [
-            start.eq(Mux(was_odd, odd_pointer.place, even_pointer.place)),
-            end.eq(Mux(was_odd, even_pointer.place, odd_pointer.place)),
             write.en.eq(written),
-            write.data.start.eq(start),
-            write.data.end.eq(end),
-            write.data.empty.eq(~changes.any()),
-            write.data.alone.eq(is_increment(changes, start[: p.place_bits])),
+            write.data.start.eq(Mux(was_odd, odd_pointer.place, even_pointer.place)),
+            write.data.end.eq(Mux(was_odd, even_pointer.place, odd_pointer.place)),
         ]
         if p.has_cycles:
             m.d.comb += write.data.cycles.eq(Mux(was_odd, odd_pointer.cycles, even_pointer.cycles))
@@ -98,14 +92,21 @@ class PointersAhead(wiring.Component):
 
         # Behind it: the slot of the item that is held.
         take, value, slot = Signal(), Signal(p.activation, reset_less=True), Signal(range(slots), init=slots - 1)
+        start, end = read.data.start, read.data.end
+        changes = start[: p.place_bits] ^ end
         m.d.comb += [
             read.addr.eq(slot),
             self.o.valid.eq(self.busy),
             self.i.ready.eq(~self.busy | self.o.ready),
             take.eq(self.i.valid & self.i.ready),
-            *(self.o.payload[name].eq(read.data[name]) for name in fields),
+            self.o.payload.start.eq(start),
+            self.o.payload.end.eq(end),
+            self.o.payload.empty.eq(~changes.any()),
+            self.o.payload.alone.eq(is_increment(changes, start[: p.place_bits])),
             self.o.payload.value.eq(value),
         ]
+        if p.has_cycles:
+            m.d.comb += self.o.payload.cycles.eq(read.data.cycles)
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
         with m.If(take):
