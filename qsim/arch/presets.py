@@ -254,9 +254,6 @@ SPARSE_UP5K = _variant(
     clock_hz=36e6,
     # There are no RAMs in LUTs: short queues and narrow rows save flip-flops.
     array__queue__depth=4,
-    # The pointers are read in front of the queue: the slowest path would go through their memory.
-    array__queue__forward_latency=2,
-    array__queue__return_latency=2,
     scan__row_width=2,
     # A single-port RAM has 16 bits a word: two entries.
     weights__width_bits=16,
