@@ -165,10 +165,15 @@ class BroadcastArray(wiring.Component):
 
     def _wire_pes(self, m: Module, loads: list[wiring.PureInterface]) -> None:
         """Give each PE its branch of the fork, its queue, its copy of the load bus and its lane of the drain."""
+        p, waits, first = self.parameters, Signal(), Signal()
+        m.d.sync += waits.eq(self.scan.o.valid & ~self.scan.o.ready)
+        m.d.comb += first.eq(self.scan.o.valid & ~waits)
         for number, (branch, queue, pe) in enumerate(zip(self.fork.o, self.queues, self.pes, strict=True)):
             m.submodules[f"queue{number}"], m.submodules[f"pe{number}"] = queue, pe
             m.d.comb += [queue.i.valid.eq(branch.valid), queue.i.payload.eq(branch.payload)]
             m.d.comb += self.fork.levels[number].eq(queue.level) if isinstance(self.fork, Broadcast) else branch.ready.eq(queue.i.ready)
+            if p.reads_ahead:
+                m.d.comb += [pe.offer.first.eq(first), pe.offer.item.eq(self.scan.o.payload), pe.offer.written.eq(branch.valid)]
             connect(m, queue.o, pe.i)
             connect(m, loads[number // PES_OF_A_LOAD], pe.load)
             connect(m, loads[number // PES_OF_A_LOAD], self.drain.loads[number])

@@ -5,6 +5,7 @@ own, because its counter for generated names is global: only a fresh process giv
 """
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ _PASSES = (
     "attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding",
     "write_verilog -norename {target}",
 )
+# Yosys gives each combinational process a register so that it runs at time 0. GTKWave refuses a dump with colons in a name.
+_GENERATED = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$(\d+) ?")
 _YOSYS = """
 import sys
 from pyosys import libyosys
@@ -73,7 +76,7 @@ def verilog_text(rtlil: str) -> str:
         source, target = Path(folder, "design.il"), Path(folder, "design.v")
         source.write_text(rtlil)
         run_yosys([text.format(source="design.il", target="design.v") for text in _PASSES], Path(folder))
-        return target.read_text()
+        return _GENERATED.sub(r"process_\1_runs", target.read_text())
 
 
 def source_hash(key: str) -> str:

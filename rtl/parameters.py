@@ -143,11 +143,26 @@ class ArrayParameters:
         return self.kind is PEKind.PVQ
 
     @property
+    def has_cycles(self) -> bool:
+        """Whether an entry may take more than one cycle, and a column's pointer says how many it takes."""
+        return self.kind is PEKind.PVQ
+
+    @property
     def column_pointer(self) -> data.StructLayout:
         """What is stored for a column: the ``place`` of its first entry and, where an entry may take more than one cycle, the ``cycles``
         of all its entries.
         """
-        return data.StructLayout({"place": self.pointer} | ({"cycles": self.column_cycles} if self.kind is PEKind.PVQ else {}))
+        return data.StructLayout({"place": self.pointer} | ({"cycles": self.column_cycles} if self.has_cycles else {}))
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether pointers are read on the way of an item to its queue, not behind it: where registers stand in front of the queues."""
+        return self.has_gaps and self.queue_latency > 1
+
+    @property
+    def place_bits(self) -> int:
+        """How many low bits of the ends of a column differ: it has at most as many entries as there are local rows."""
+        return min(self.pointer.width, self.local_rows.bit_length())
 
     @property
     def column_cycles(self) -> Shape:

@@ -69,11 +69,12 @@ class Queue(wiring.Component):
         m.d.sync += self.level.eq(self.level + pushed - popped)
         for port, moved in ((write, pushed), (read, popped)):
             with m.If(moved):
-                m.d.sync += port.addr.eq(0 if self.depth == 1 else _next(port.addr, self.depth))
+                m.d.sync += port.addr.eq(0 if self.depth == 1 else next_slot(port.addr, self.depth))
         return m
 
 
-def _next(address: Signal, depth: int) -> Signal:
+def next_slot(address: Signal, depth: int) -> Signal:
+    """Return the number of the slot behind ``address`` in a ring of ``depth``."""
     if depth == 1 << ceil_log2(depth):
         return address + 1
     return (address != depth - 1).replicate(len(address)) & (address + 1)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from qsim.errors import MissingExtra
 from rtl.rows import Row
 
-PIXELS = 1200  # of the wave pane of an ordinary window
-CYCLES = 300  # at first at most so many are in it: more and one cycle cannot be told from the next
+PIXELS = 560  # of the wave pane of GTKWave's window as it opens
+PIXELS_A_FRAME = 200  # zoom 0 shows one tick in so many (GTKWave 3.3: pixelsperframe)
+CYCLES = 140  # at first at most so many are in it: more and one cycle cannot be told from the next
 STALLS = "stall"
 
 
@@ -27,7 +28,7 @@ def gtkwave_view(dump: str, rows: Sequence[Row], start: int, end: int, ticks: in
     save = GTKWSave(text)
     save.dumpfile(dump, abspath=False)
     save.timestart(start)
-    save.zoom_markers(-math.log2(min(end - start, CYCLES * ticks) / PIXELS), start)
+    save.zoom_markers(-math.log2(min(end - start, CYCLES * ticks) * PIXELS_A_FRAME / PIXELS), start)
     for unit, members in itertools.groupby(rows, key=lambda row: row.unit):
         with save.group(unit):
             for row in members:

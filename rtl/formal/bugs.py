@@ -26,7 +26,7 @@ class Bug:
 FORKS = ("fork of 3", "fork into queues of 1", "fork into queues of 2")
 BROADCASTS = ("broadcast into queues of 1", "broadcast into queues of 2", "broadcast into queues of 4")
 ADDRESSES = ("column address, PE 0", "column address, PE 1")
-READERS = ("entry reader, sparse", "entry reader, dense")
+READERS = ("entry reader, sparse", "entry reader, dense", "entry reader, pointers ahead")
 SCANS = ("scan, 2 rows of 2", "scan, 6 rows of 1")
 MEMORIES = ("activation rows, 2 PEs", "activation rows, 3 PEs")
 SEQUENCERS = ("sequencer, sparse", "sequencer, dense", "sequencer, streamed")
@@ -42,23 +42,32 @@ BUGS = (
     Bug(
         name="queue does not move on",
         tasks=("queue of 2", "queue of 3", "queue of 4"),
-        old="_next(port.addr, self.depth)",
+        old="next_slot(port.addr, self.depth)",
         new="port.addr",
     ),
     Bug(name="fork offers before all are ready", tasks=FORKS, old="eq(self.i.valid & self.i.ready)]", new="eq(self.i.valid)]"),
     Bug(name="broadcast forgets what is on its way", tasks=BROADCASTS[1:], old="Mux(taken & was_taken, three,", new="Mux(0, three,"),
     Bug(name="broadcast takes one item too many", tasks=BROADCASTS, old="level < self.depth - more", new="level <= self.depth - more"),
     Bug(name="codebook forgets to hold", tasks=("codebook",), old="with m.If(self.i.ready):", new="with m.If(1):"),
-    Bug(name="fetch takes both from one column", tasks=("pointer fetch",), old="self.i.payload.next_pair", new="column >> 1"),
+    Bug(name="fetch takes both from one column", tasks=("pointer fetch",), old="self.item.next_pair", new="self.item.column >> 1"),
     Bug(name="fetch forgets to hold", tasks=("pointer fetch",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
+    Bug(name="one slot too few", tasks=("pointers ahead",), old="slots = p.queue_depth + 1", new="slots = p.queue_depth", depth=0),
+    Bug(name="ahead forgets to hold", tasks=("pointers ahead",), old="eq(~self.busy | self.o.ready)", new="eq(1)"),
+    Bug(
+        name="ahead swaps the banks",
+        tasks=("pointers ahead",),
+        old="Mux(was_odd, odd_pointer.place",
+        new="Mux(~was_odd, odd_pointer.place",
+    ),
     Bug(name="index too low for a negative", tasks=("pyramid index (2, 2)",), old="rest >= one", new="rest > one"),
     Bug(name="index forgets to hold", tasks=("pyramid index (2, 2)",), old="moves.eq(~self.o.valid | self.o.ready)", new="moves.eq(1)"),
     Bug(name="dot drops the last pulse", tasks=("pyramid dot",), old="left > 1", new="left > 2"),
     Bug(name="dot forgets to hold", tasks=("pyramid dot",), old="moves.eq(~self.o.valid | self.o.ready)", new="moves.eq(1)"),
     Bug(name="address with one row too many", tasks=ADDRESSES, old="self.pe >= self.layer", new="self.pe > self.layer"),
     Bug(name="address forgets to hold", tasks=ADDRESSES, old="eq(~self.busy | self.o.ready)", new="eq(1)"),
-    Bug(name="reader leaves on hold", tasks=READERS, old="last & ~self.hold)),", new="last)),"),
-    Bug(name="reader reads behind the column", tasks=READERS, old="first & empty)", new="0)"),
+    Bug(name="reader leaves on hold", tasks=READERS[:2], old="alone & ~self.hold), last & ~self.hold)", new="alone & ~self.hold), last)"),
+    Bug(name="reader leaves on hold, ahead", tasks=READERS[2:], old="last & (~self.hold | (first & empty))", new="last"),
+    Bug(name="reader reads behind the column", tasks=READERS, old="~(first & empty) & ~self.hold", new="~self.hold"),
     Bug(name="reader drops the gap's own row", tasks=READERS, old="0, above + 1)", new="0, above)"),
     Bug(name="pulse steps once too often", tasks=("pulse steps",), old="magnitude - 1", new="magnitude"),
     Bug(name="pulse steps lose an entry", tasks=("pulse steps",), old="self.i.ready.eq(steps_after == 0)", new="self.i.ready.eq(1)"),

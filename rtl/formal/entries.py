@@ -12,14 +12,14 @@ from rtl.load import Unit
 from rtl.parameters import ArrayParameters
 
 
-def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
+def entry_reader(source: ModuleType, kind: PEKind, queue_latency: int = 1) -> Harness:
     """Every column's entries are issued once, in order, one in every cycle without ``hold``, and offered ``latency`` cycles later with
     the code in the memory, the row that their gaps add up to and the column's activation. The next column is taken as the last entry
     is issued; a column without entries costs a cycle.
     """
     p = ArrayParameters(
         pes=1, kind=kind, columns=1, local_rows=3, weight_rows=2, entries_per_row=2, activation_bits=1, weight_bits=1, code_bits=1,
-        index_bits=1, row_width=1,
+        index_bits=1, row_width=1, queue_latency=queue_latency,
     )  # fmt: skip
     places = p.weight_rows * p.entries_per_row
 
@@ -28,11 +28,8 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         given, place, end = unit.i.payload, Signal(p.pointer), Signal(p.pointer)
         held, fresh, value, above = Signal(), Signal(), Signal(p.activation), Signal(p.local_row)
         assume_stable(m, unit.i, "i")
-        start, finish = (Mux(given.begins, given.places[number], given.places[1 - number]) for number in (1, 0))
-        m.d.comb += [
-            Assume(given.changes == (start ^ finish)[: len(given.changes)]),
-            Assume((start <= finish) & (finish <= places) & (finish - start <= p.local_rows)),
-        ]
+        start, finish = _ends(m, given, p)
+        m.d.comb += Assume((start <= finish) & (finish <= places) & (finish - start <= p.local_rows))
 
         issues, leaves = held & (place != end) & ~unit.hold, Signal()
         m.d.comb += leaves.eq(held & ((place == end) | (issues & (place + 1 == end))))
@@ -62,6 +59,20 @@ def entry_reader(source: ModuleType, kind: PEKind) -> Harness:
         ]
 
     return Harness(source.EntryReader(p, 0), rules)
+
+
+def _ends(m: Module, given: data.View, p: ArrayParameters) -> tuple[Value, Value]:
+    """Return where the column ``given`` starts and ends; the rest of it says the same."""
+    if p.reads_ahead:
+        start, finish = given.start, Signal(p.pointer, name="finish")
+        m.d.comb += [
+            finish.eq(start + (given.end - start)[: p.place_bits]),
+            Assume((given.empty == (start == finish)) & (given.alone == (start + 1 == finish))),
+        ]
+        return start, finish
+    start, finish = (Mux(given.begins, given.places[number], given.places[1 - number]) for number in (1, 0))
+    m.d.comb += Assume(given.changes == (start ^ finish)[: len(given.changes)])
+    return start, finish
 
 
 def _loaded(m: Module, unit: wiring.Component, p: ArrayParameters) -> Array[data.View]:

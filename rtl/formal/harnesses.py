@@ -8,9 +8,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qsim.formats.pvq import count_points, point_of
+from rtl.broadcast import Broadcast
 from rtl.formal.rules import Followed, assert_soon, assume_stable
 from rtl.load import Unit
 from rtl.parameters import ArrayParameters
+from rtl.stream import Queue
 
 ITEM = 3  # bits of an item: enough to tell it from its neighbours
 Rules = Callable[[Module, wiring.Component, Signal], None]
@@ -145,19 +147,24 @@ def codebook(source: ModuleType) -> Harness:
     return Harness(source.CodebookLookup(2, 2, tag=1), rules)
 
 
+def _loaded_pointers(m: Module, unit: wiring.Component, p: ArrayParameters, depth: int) -> Array[Signal]:
+    """Return the pointers that were loaded to PE 0; let columns and addresses of the load bus be there."""
+    word, width = unit.load.word, p.pointer.width
+    pointers = Array(Signal(p.pointer, name=f"pointer{at}", reset_less=True) for at in range(2 * depth))
+    with m.If(unit.load.valid & (word.unit == Unit.POINTERS) & (word.pe == 0)):
+        for at in range(depth):
+            with m.If(word.address == at):
+                m.d.sync += [pointers[2 * at].eq(word.data), pointers[2 * at + 1].eq(word.data >> width)]
+    m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns)]
+    return pointers
+
+
 def pointer_fetch(source: ModuleType) -> Harness:
     """The pointer fetch gives the pointers of column j and j + 1 as they were when the item was taken."""
     p = ArrayParameters(pes=1, columns=3, weight_rows=1, entries_per_row=1, activation_bits=1, local_rows=1, row_width=1)
-    depth = p.columns // 2 + 1
 
     def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
-        word, width = unit.load.word, p.pointer.width
-        pointers = Array(Signal(p.pointer, name=f"pointer{at}", reset_less=True) for at in range(2 * depth))
-        with m.If(unit.load.valid & (word.unit == Unit.POINTERS) & (word.pe == 0)):
-            for at in range(depth):
-                with m.If(word.address == at):
-                    m.d.sync += [pointers[2 * at].eq(word.data), pointers[2 * at + 1].eq(word.data >> width)]
-        m.d.comb += [Assume(word.address < depth), Assume(unit.i.payload.column < p.columns)]
+        pointers = _loaded_pointers(m, unit, p, p.columns // 2 + 1)
         assume_stable(m, unit.i, "i")
         column = unit.i.payload.column
         m.d.comb += Assume(unit.i.payload.next_pair == (column + 1) >> 1)
@@ -167,6 +174,64 @@ def pointer_fetch(source: ModuleType) -> Harness:
         m.d.comb += Assert(unit.i.ready | ~unit.o.ready)
 
     return Harness(source.PointerFetch(p, 0), rules)
+
+
+class AheadOfQueue(wiring.Component):
+    """Pointers ahead beside broadcast and queue, as in the array."""
+
+    def __init__(self, source: ModuleType, p: ArrayParameters) -> None:
+        self.ahead, self.queue, self.broadcast = (
+            source.PointersAhead(p, 0),
+            Queue(p.item, p.queue_depth),
+            Broadcast(p.item, 1, p.queue_depth),
+        )
+        members = self.ahead.signature.members
+        super().__init__({name: members[name] for name in ("i", "o", "load", "busy")})
+
+    def elaborate(self, platform: object) -> Module:
+        """Join them."""
+        m = Module()
+        m.submodules.ahead, m.submodules.queue, m.submodules.broadcast = ahead, queue, broadcast = self.ahead, self.queue, self.broadcast
+        connect(m, flipped(self.i), broadcast.i)
+        connect(m, queue.o, ahead.i)
+        connect(m, flipped(self.load), ahead.load)
+        connect(m, ahead.o, flipped(self.o))
+        waits, branch = Signal(), broadcast.o[0]
+        m.d.sync += waits.eq(self.i.valid & ~self.i.ready)
+        m.d.comb += [
+            queue.i.valid.eq(branch.valid),
+            queue.i.payload.eq(branch.payload),
+            broadcast.levels[0].eq(queue.level),
+            ahead.offer.first.eq(self.i.valid & ~waits),
+            ahead.offer.item.eq(self.i.payload),
+            ahead.offer.written.eq(branch.valid),
+            self.busy.eq(ahead.busy),
+        ]
+        return m
+
+
+def pointers_ahead(source: ModuleType) -> Harness:
+    """Behind the queue, every item has the pointers of its column, and whether it has no entry or one, while none is loaded."""
+    p = ArrayParameters(
+        pes=1, columns=3, weight_rows=1, entries_per_row=2, activation_bits=1, local_rows=2, row_width=1, queue_depth=2, queue_latency=2
+    )
+    depth = p.pointer_pairs
+
+    def rules(m: Module, unit: wiring.Component, choose: Signal) -> None:
+        pointers = _loaded_pointers(m, unit, p, depth)
+        item, inside = unit.i.payload, Signal(range(p.queue_depth + 3))
+        m.d.sync += inside.eq(inside + taken(unit.i) - taken(unit.o))
+        assume_stable(m, unit.i, "i")
+        m.d.comb += [Assume(~unit.load.valid | ((inside == 0) & ~unit.i.valid)), Assume(item.next_pair == (item.column + 1) >> 1)]
+        start, end = pointers[item.column], pointers[item.column + 1]
+        m.d.comb += [Assume((start <= end) & (end - start <= p.local_rows))]
+        few = p.place_bits
+        expected = Cat(start, end[:few], start == end, start + 1 == end, item.value)
+        Followed(
+            name="o", pushed=taken(unit.i), port=unit.o, expected=lambda at: expected, choose=choose, capacity=p.queue_depth + 1, wait=2
+        ).add(m)
+
+    return Harness(AheadOfQueue(source, p), rules)
 
 
 def pyramid_index(source: ModuleType, n: int, k: int) -> Harness:

@@ -72,6 +72,7 @@ def _pe() -> list[Task]:
     reader = "every entry once, on time"
     return [
         Task(name="pointer fetch", says="order, stability, pointers", module="rtl.pe.fetch", make=harnesses.pointer_fetch),
+        Task(name="pointers ahead", says="order, stability, pointers", module="rtl.pe.ahead", make=harnesses.pointers_ahead),
         *(
             Task(
                 name=f"column address, PE {pe}",
@@ -84,6 +85,12 @@ def _pe() -> list[Task]:
         *(
             Task(name=f"entry reader, {kind}", says=reader, module="rtl.pe.entries", make=partial(entries.entry_reader, kind=kind))
             for kind in (PEKind.SPARSE, PEKind.DENSE)
+        ),
+        Task(
+            name="entry reader, pointers ahead",
+            says=reader,
+            module="rtl.pe.entries",
+            make=partial(entries.entry_reader, kind=PEKind.SPARSE, queue_latency=2),
         ),
         Task(name="pulse steps", says="every term as often as due", module="rtl.pe.pulses", make=pulses.pulse_steps, quick=True),
     ]

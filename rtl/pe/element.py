@@ -8,8 +8,15 @@ from rtl.load import LoadSignature
 from rtl.parameters import ArrayParameters
 from rtl.pe.accumulate import Accumulator
 from rtl.pe.address import ColumnAddress
+from rtl.pe.ahead import PointersAhead, offer_layout
 from rtl.pe.entries import EntryReader
 from rtl.pe.fetch import PointerFetch
+
+
+def _fetch(parameters: ArrayParameters, pe: int) -> PointerFetch | PointersAhead | ColumnAddress:
+    if parameters.reads_ahead:
+        return PointersAhead(parameters, pe)
+    return PointerFetch(parameters, pe) if parameters.has_gaps else ColumnAddress(parameters, pe)
 
 
 class Element(wiring.Component):
@@ -31,6 +38,8 @@ class Element(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(parameters.item))``
+    offer : ``In(offer_layout(parameters))``
+        Only where pointers are read ahead (:mod:`rtl.pe.ahead`).
     load : ``In(LoadSignature(parameters))``
     layer : ``In(parameters.layer)``
         ``drain_rows`` and ``full_pes`` are read where there are no pointers.
@@ -50,7 +59,8 @@ class Element(wiring.Component):
     def __init__(self, parameters: ArrayParameters, pe: int) -> None:
         self.parameters = parameters
         self.pe = pe
-        self.fetch = PointerFetch(parameters, pe) if parameters.has_gaps else ColumnAddress(parameters, pe)
+        self.fetch = _fetch(parameters, pe)
+        offer = {"offer": In(offer_layout(parameters))} if parameters.reads_ahead else {}
         super().__init__(
             {
                 "i": In(stream.Signature(parameters.item)),
@@ -63,6 +73,7 @@ class Element(wiring.Component):
                 "issue": Out(1),
                 "leave": Out(1),
             }
+            | offer
             | dict.fromkeys(("holds", "entry", "filler", "weight_read", "addition"), Out(1))
         )
 
@@ -74,6 +85,8 @@ class Element(wiring.Component):
             m.d.comb += fetch.layer.eq(self.layer)
         else:
             connect(m, flipped(self.load), fetch.load)
+        if isinstance(fetch, PointersAhead):
+            m.d.comb += fetch.offer.eq(self.offer)
 
     def connect_sums(self, m: Module, accumulator: Accumulator) -> None:
         """Add the accumulator, and connect it to the drain."""

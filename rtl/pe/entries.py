@@ -1,12 +1,12 @@
 """Entry reader: walks a column's entries in the weight memory, one a cycle, and turns gaps into local rows."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.load import LoadSignature, Unit, connect_memory
 from rtl.parameters import ArrayParameters
-from rtl.pe.fetch import segment_layout
+from rtl.pe.fetch import is_increment, segment_layout
 
 
 def product_layout(parameters: ArrayParameters) -> data.StructLayout:
@@ -19,11 +19,17 @@ def entry_layout(parameters: ArrayParameters) -> data.StructLayout:
     return data.StructLayout({"code": parameters.entry["code"].shape, "tag": product_layout(parameters)})
 
 
-def _is_increment(changes: Value, before: Value) -> Value:
-    """Return whether ``changes`` are those of ``before`` when 1 is added, without a carry chain: in an increment a bit changes if and only
-    if the bit below it changes from 1 to 0, which can be checked for all bits side by side.
+def _column(parameters: ArrayParameters, segment: data.View) -> tuple[Value, Value, Value, Value]:
+    """Return where the column of ``segment`` starts, the low bits of its end, whether it has no entry and whether it has only one.
+
+    Of pointers that have just left their memory only the bits that differ are known; the low ones tell, because an entry takes a local row
+    at least.
     """
-    return ~(changes ^ Cat(1, (changes & before)[:-1])).any()
+    if parameters.reads_ahead:
+        return segment.start, segment.end, segment.empty, segment.alone
+    start, end = (Mux(segment.begins, segment.places[number], segment.places[1 - number]) for number in (1, 0))
+    few = parameters.place_bits
+    return start, end[:few], ~segment.changes.any(), is_increment(segment.changes, start[:few])
 
 
 class EntryReader(wiring.Component):
@@ -90,28 +96,28 @@ class EntryReader(wiring.Component):
 
         # Issue: one entry a cycle, unless held.
         segment, first, last = Signal(segment_layout(p), reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        start, end = (Mux(segment.begins, segment.places[number], segment.places[1 - number]) for number in (1, 0))
         place, following, upcoming = Signal(p.pointer), Signal(p.pointer), Signal(p.pointer, reset_less=True)
-        # Whether the column has no entry, only one, or this is its last one: the queue waits for that. Of a column under way it is known a
-        # cycle ahead. Of a new one, whose pointers leave their memory late in a cycle, only the bits that differ are; the low ones tell,
-        # because an entry takes a local row at least.
-        few, empty, alone = len(segment.changes), Signal(), Signal()
+        # Whether the column has no entry, only one, or this is its last one: the queue waits for that, so of a column under way it is known
+        # a cycle ahead.
+        few, (start, end, empty, alone) = p.place_bits, _column(p, segment)
+        # Read ahead, the register also knows of a new column: then nothing but it decides whether there is room for the next.
+        leaves = last & (~self.hold | (first & empty)) if p.reads_ahead else Mux(first, empty | (alone & ~self.hold), last & ~self.hold)
         m.d.comb += [
-            empty.eq(~segment.changes.any()),
-            alone.eq(_is_increment(segment.changes, start[:few])),
             place.eq(Mux(first, start, upcoming)),
             following.eq(place + 1),
             issue.first.eq(first),
             issue.lane.eq(place),
             issue.activation.eq(segment.value),
             self.issues.eq(self.busy & ~(first & empty) & ~self.hold),
-            self.leaves.eq(self.busy & Mux(first, empty | (alone & ~self.hold), last & ~self.hold)),
+            self.leaves.eq(self.busy & leaves),
             self.i.ready.eq(~self.busy | self.leaves),
         ]
         with m.If(~self.hold):
-            m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(_is_increment((end ^ following)[:few], following[:few]))]
+            m.d.sync += [upcoming.eq(following), first.eq(0), last.eq(is_increment(end ^ following[:few], following[:few]))]
         with m.If(self.i.ready):
             m.d.sync += [self.busy.eq(self.i.valid), segment.eq(self.i.payload), first.eq(1)]
+            if p.reads_ahead:
+                m.d.sync += last.eq(self.i.payload.empty | self.i.payload.alone)
 
         # Memory, output register, lane selection.
         rows = data.ArrayLayout(p.entry, p.entries_per_row)

@@ -26,7 +26,7 @@ from rtl.synth import Synthesis, make_netlist, synthesise
 
 ONE_PE = MACHINES["sparse-up5k"].replace("array.pes", 1).replace("activations.bytes", 2048)
 WEIGHTS, LANE, SUMS = "array.pe0.reader.weights", "array.drain.lane0", "array.pe0.accumulator"
-POINTERS = {"array.pe0.fetch.even", "array.pe0.fetch.odd"}
+POINTERS = {"array.pe0.fetch.banks.even", "array.pe0.fetch.banks.odd"}
 MEMORIES = {"array.activations.bank0", f"{SUMS}.sums", f"{LANE}.biases"}
 WEIGHT_BLOCKS = 16  # 32 KiB of weights in blocks of 2 KiB; every other memory of these machines fits one block
 

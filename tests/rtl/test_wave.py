@@ -143,6 +143,15 @@ def test_both_views_show_the_same_rows_in_the_same_order(shown: Shown) -> None:
     assert groups == ["layer", "scan", "broadcast", "queue0", "queue1", "pe0", "pe1", "drain", "stall"]
 
 
+def test_the_view_shows_the_layer_in_the_window_as_it_opens(shown: Shown) -> None:
+    # GTKWave 3.3 draws 200 pixels for 2 ** -zoom ticks (its pixelsperframe), and opens with 560 pixels for the waves.
+    found = re.search(r"^\*(-?[\d.]+) ", shown.files["layer.gtkw"].read_text(), flags=re.MULTILINE)
+    assert found
+    stamps = [int(line[1:]) for line in shown.files["layer.sim.vcd"].read_text().splitlines() if re.fullmatch(r"#\d+", line)]
+    cycles = min((stamps[-1] - stamps[0]) // 10, 140)
+    assert 560 / 200 * 2 ** -float(found[1]) == pytest.approx(10 * cycles, rel=0.05)
+
+
 def test_the_inside_of_the_design_is_there_too(shown: Shown) -> None:
     names = signals(shown.files["layer.vcd"])
     assert "wave.rtl.array.queue0.level" in names
