@@ -83,10 +83,10 @@ def test_engines_agree_on_a_model_decoded_by_context() -> None:
 
 def test_the_memories_are_those_of_the_coder() -> None:
     logits, chances, rates = tables()
-    assert (memories.INPUTS, memories.LOGITS, memories.CHANCES, memories.RATES) == (kernel.INPUTS, len(logits), len(chances), len(rates))
+    assert (kernel.INPUTS, len(logits), len(chances), len(rates)) == (memories.INPUTS, memories.LOGITS, memories.CHANCES, memories.RATES)
     assert int(np.abs(logits).max()) < 1 << (memories.LOGIT_BITS - 1)
     assert max(int(chances.max()), int(rates.max())) < 1 << 16
-    assert memories.SLOT_BITS == 16 + kernel.SLOW.bit_length()
+    assert 16 + kernel.SLOW.bit_length() == memories.SLOT_BITS
     assert MACHINE.decoder is not None and MACHINE.decoder.slots == kernel.FEWEST_SLOTS
     found = [(item.capacity_bytes, item.instances) for item in memories_of(MACHINE) if item.name == "decoder"]
     assert found == [(4096 * 26 // 8, 16), (4096 * 3, 1), (4096 * 13 // 8, 8), (5631 * 2, 1), (2048, 8)]
