@@ -111,7 +111,9 @@ def _simulate(files: "dict[str, Built]", out: Path, images: tuple[int, ...], dat
     kept = out / "cache" / f"runs-{key}.json"
     if kept.is_file():
         messages.print("    reused: same files, machines, prices, images and source")
-        return load_runs(kept)
+        runs = load_runs(kept)
+        save_runs(out / "runs.json", runs)  # the one there may be of other images
+        return runs
     loaded = {recipe: load_file(files[recipe].path, test) for recipe, _ in DESIGNS}
     runs = []
     with progress() as report:
