@@ -182,8 +182,8 @@ def test_samples_are_normalised() -> None:
 
 def test_impossible_wishes_are_refused() -> None:
     state = load_weights(LENET)
-    with pytest.raises(RecipeError, match=r"quantise\.pulses must be 3 numbers, one a layer, not 1"):
-        compress(parse_recipe('name = "x"\nquantise = {method = "pvq", pulses = [1]}'), LENET, state, data())
+    with pytest.raises(RecipeError, match=r"quantise\.pulses must be 3 numbers, one a layer, or 1, not 2"):
+        compress(parse_recipe('name = "x"\nquantise = {method = "pvq", pulses = [1, 2]}'), LENET, state, data())
     with pytest.raises(DataError, match=r"lack the tensor 'ip1\.bias'"):
         compress(parse_recipe(SHORT["dense"]), LENET, {"ip1.weight": state["ip1.weight"]}, data())
     with pytest.raises(RecipeError, match="learning_rate must be lower, the training diverged"):

@@ -73,7 +73,7 @@ def test_every_decision_takes_its_cycles_and_its_accesses() -> None:
 
 
 def test_engines_agree_on_a_model_decoded_by_context() -> None:
-    model = random_model(sizes=(60, 50, 10), densities=(0.1, 0.3))
+    model = random_model(("scalar_coded",) * 2, sizes=(60, 50, 10), densities=(0.1, 0.3))
     inputs = np.where(np.random.default_rng(1).random((2, 60)) < 0.3, 77, 0)
     machine = MACHINE.replace("dram.tile_bytes", 64)
     slow = simulate_model(model, machine, inputs, engine="event", trace=True)
