@@ -6,8 +6,8 @@ import re
 MOST_STEPS = 4096  # of a loop: Quartus takes no more than 5,000
 
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(", flags=re.MULTILINE)
-_TRIGGER = re.compile(r"\\\$auto\$verilog_backend\S* ")
-_START = re.compile(r"^  reg (\\\$auto\$verilog_backend\S*)  = 0;\n", flags=re.MULTILINE)
+_TRIGGER = re.compile(r"\bprocess_\d+_runs\b")  # as :mod:`rtl.emit` names them
+_START = re.compile(r"^  reg process_\d+_runs = 0;\n", flags=re.MULTILINE)
 _INITIAL = re.compile(r"^  initial begin\n((?:    \S+ ?\[\d+\] = \S+;\n)+)  end\n", flags=re.MULTILINE)
 _WORD = re.compile(r"    (\S+) ?\[(\d+)\] = (\S+);")
 _SINGLE = re.compile(r"^  always @\*\n    (.+ = .+;)\n", flags=re.MULTILINE)

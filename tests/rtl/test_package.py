@@ -219,6 +219,7 @@ def test_every_module_is_named_after_the_accelerator(bare: Package) -> None:
     # Nothing waits for a change that never comes.
     blocks = re.findall(r"always @\*.*\n.*", text)
     assert blocks and all(STARTED in block for block in blocks)
+    assert 0 < text.count(f"reg {STARTED} = 0;") == text.count(f"initial #0 {STARTED} = 1;")
 
 
 def test_a_synthesis_tool_takes_it(bare: Package) -> None:
