@@ -224,6 +224,15 @@ def test_four_pes_of_every_kind_are_placed_and_routed(kind: str, synth_dir: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_pe_is_placed_and_routed_where_there_are_no_dsps(synth_dir: Path) -> None:
+    machine = MACHINES["sparse-up5k"].replace("array.pes", 1).replace("weights.bytes", 8 * 1024)
+    found = _placed(machine, "hx8k", synth_dir)
+    assert found.used["DSPs"] == 0
+    assert found.used["block RAMs"] <= 32
+
+
+@pytest.mark.slow
 def test_a_machine_too_large_is_refused_before_it_is_placed(synth_dir: Path) -> None:
     with pytest.raises(QsimError, match=r"does not fit hx8k \(Lattice iCE40HX8K-CT256\): .* block RAMs and there are 32"):
         synthesise(MACHINES["sparse-rtl-1"], "hx8k", build_dir=synth_dir)
