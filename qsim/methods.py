@@ -202,7 +202,8 @@ def _pruned(workload: Workload, state: FloatState, mnist: Mnist, epochs: int, se
     import torch
 
     from qsim.compress.network import Layout, Samples
-    from qsim.compress.prune import GradualPruning, prune
+    from qsim.compress.prune import prune
+    from qsim.compress.pruners.gradual import GradualPruning
 
     layout, generator = Layout.of(workload.layers), torch.Generator().manual_seed(seed)
     samples = Samples.of(mnist.train, workload.normalisation)

@@ -1,6 +1,6 @@
 """Recipes: what is done to a network, as a TOML file.
 
-Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.prune.PRUNERS` and
+Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.pruners.PRUNERS` and
 :data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[calibration]``,
 ``[finetune]``, ``[fixed_point]`` and ``[encode]`` may be left out. ``order_units = true`` sorts hidden units after pruning
 (:mod:`qsim.compress.order`). ``[[quantise.layers]]`` overrides ``[quantise]`` for layers by name
@@ -13,7 +13,9 @@ from pathlib import Path
 from qsim.compress.calibrate import FixedPoint
 from qsim.compress.finetune import FineTuning
 from qsim.compress.per_layer import read_quantizer
-from qsim.compress.prune import PRUNERS, NoPruning, Pruning
+from qsim.compress.prune import Pruning
+from qsim.compress.pruners import PRUNERS
+from qsim.compress.pruners.given import NoPruning
 from qsim.compress.quantizers import QUANTIZERS, Quantizer
 from qsim.compress.synthetic import Calibration
 from qsim.compress.tables import convert, read_table, read_variant, subtable
@@ -30,6 +32,7 @@ NAMES = (
     "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-sparsest", "lenet-5-tiny",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
     "affine", "mixed", "zero-shot", "vq", "pq", "rvq",
+    "movement", "taylor", "sensitivity", "lottery",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 

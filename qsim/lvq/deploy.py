@@ -15,7 +15,7 @@ import torch
 
 from qsim.compress.calibrate import chain, fix_point
 from qsim.compress.network import Layout, Samples
-from qsim.compress.prune import NoPruning
+from qsim.compress.pruners.given import NoPruning
 from qsim.compress.recipe import Recipe
 from qsim.compress.shared import Quantised, QuantizerInput
 from qsim.compress.task import NormalisationLike, SplitLike

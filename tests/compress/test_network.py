@@ -28,7 +28,7 @@ def small_samples(count: int = 40, seed: int = 0) -> Samples:
 
 def loss(parameters: torch.Tensor, samples: Samples, chosen: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy by torch's own operations."""
-    value = samples.raw[chosen].float() * samples.scale + samples.offset
+    value = samples.raw[chosen].to(parameters.dtype) * samples.scale + samples.offset
     for weight, bias, relu in zip(LAYOUT.weights(parameters), LAYOUT.biases(parameters), LAYOUT.relu, strict=True):
         value = torch.nn.functional.linear(value, weight, bias)
         value = torch.relu(value) if relu else value

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from qsim.compress.masked import RenewedMask
 from qsim.compress.masks import kept_count
 from qsim.compress.network import Layout
-from qsim.compress.prune import GradualPruning, IterativePruning, NoPruning, RenewedMask, prune
+from qsim.compress.prune import prune
+from qsim.compress.pruners.given import NoPruning
+from qsim.compress.pruners.gradual import GradualPruning
+from qsim.compress.pruners.iterative import IterativePruning
 from qsim.compress.train import initial_parameters
 from qsim.errors import RecipeError
 from tests.compress.test_network import LAYOUT, small_samples

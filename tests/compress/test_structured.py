@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsim.compress.pipeline import compress
-from qsim.compress.prune import StructuredPruning
+from qsim.compress.pruners.structured import StructuredPruning
 from qsim.compress.recipe import parse_recipe
 from qsim.compress.structured import Pattern, blocks, n_of_m, units
 from qsim.errors import RecipeError
