@@ -1,4 +1,4 @@
-"""The whole compression: prune, order units, quantise, fine-tune, fix the point.
+"""The whole compression: cut layers in two, prune, order units, quantise, fine-tune, fix the point.
 
 Every random choice comes from the recipe's seed, every decision from the training and validation splits. The same recipe,
 weights and data give the same model on the same machine.
@@ -54,15 +54,17 @@ def compress_in_stages(
     ``weight_source`` is text for the file: where ``state`` came from. Stages that ``journal`` holds are not repeated, and finished ones are
     written to it.
     """
+    _check_tensors(task, state)
+    whole, original = Layout.of(task.layers), state
+    task, state = recipe.low_rank.apply(task, state)
     layout = Layout.of(task.layers)
-    for tensor in (f"{name}.{part}" for name in layout.names for part in ("weight", "bias")):
-        if tensor not in state:
-            raise DataError(f"the float weights lack the tensor {tensor!r} of {task.name}")
     if isinstance(recipe.quantise, PerLayer):
         recipe.quantise.chosen(layout.names)  # a pattern without a layer is told before hours of pruning
     samples, validation = Samples.of(data.train, task.normalisation), Samples.of(data.validation, task.normalisation)
     generator, random = torch.Generator().manual_seed(recipe.seed), np.random.default_rng(recipe.seed)
-    errors = {"float": Errors(error_count(layout, layout.pack(state), validation), len(validation))}
+    errors = {"float": Errors(error_count(whole, whole.pack(original), validation), len(validation))}
+    if layout != whole:
+        errors["low rank"] = Errors(error_count(layout, layout.pack(state), validation), len(validation))
 
     job = Job(recipe, layout, samples, generator, random, progress, journal)
     pruned = job.prune(layout.pack(state))
@@ -76,7 +78,7 @@ def compress_in_stages(
     if recipe.calibration.correct_biases:
         correct_biases(layout, pruned.parameters, quantised, calibration)
     errors["quantise"] = Errors(error_count(layout, effective(layout, quantised), validation), len(validation))
-    teacher = recipe.finetune.teacher(layout.pack(state))
+    teacher = recipe.finetune.teacher(layout.pack(state))  # after low rank: a teacher has the student's layers
     errors["finetune"] = Errors(job.finetune(quantised, validation, teacher), len(validation))
 
     real = recipe.calibration.data is CalibrationData.TRAINING
@@ -93,6 +95,12 @@ def compress_in_stages(
     kept = sum(int(np.count_nonzero(layer.form.reconstruct())) for layer in layers)
     model = replace(model, notes={"seed": recipe.seed, "validation_errors": errors["fixed point"].wrong})
     return Compression(model=model, validation=errors, density=kept / layout.weight_count)
+
+
+def _check_tensors(task: TaskLike, state: FloatState) -> None:
+    for tensor in (f"{layer.name}.{part}" for layer in task.layers for part in ("weight", "bias")):
+        if tensor not in state:
+            raise DataError(f"the float weights lack the tensor {tensor!r} of {task.name}")
 
 
 def _calibration(

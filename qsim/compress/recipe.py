@@ -2,7 +2,8 @@
 
 Tables ``[prune]`` and ``[quantise]`` name a ``method`` of :data:`qsim.compress.pruners.PRUNERS` and
 :data:`qsim.compress.quantizers.QUANTIZERS`; their other fields are those of that method's dataclass. ``[calibration]``,
-``[finetune]``, ``[fixed_point]`` and ``[encode]`` may be left out. ``order_units = true`` sorts hidden units after pruning
+``[finetune]``, ``[fixed_point]`` and ``[encode]`` may be left out. ``[low_rank]`` cuts layers in two before all else
+(:mod:`qsim.compress.low_rank`). ``order_units = true`` sorts hidden units after pruning
 (:mod:`qsim.compress.order`). ``[[quantise.layers]]`` overrides ``[quantise]`` for layers by name
 (:mod:`qsim.compress.per_layer`). A field that does not exist is an error, never ignored.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from qsim.compress.calibrate import FixedPoint
 from qsim.compress.finetune import FineTuning
+from qsim.compress.low_rank import LowRank
 from qsim.compress.per_layer import read_quantizer
 from qsim.compress.prune import Pruning
 from qsim.compress.pruners import PRUNERS
@@ -24,7 +26,7 @@ from qsim.files import parse_toml
 from qsim.formats.symbols import EncodeOptions
 
 FOLDER = Path(__file__).parent / "recipes"
-TABLES = ("prune", "calibration", "quantise", "finetune", "fixed_point", "encode")
+TABLES = ("low_rank", "prune", "calibration", "quantise", "finetune", "fixed_point", "encode")
 FIELDS = ("name", "description", "seed", "order_units", *TABLES)
 
 NAMES = (
@@ -32,7 +34,7 @@ NAMES = (
     "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-sparsest", "lenet-5-tiny",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
     "affine", "mixed", "zero-shot", "vq", "pq", "rvq",
-    "movement", "taylor", "sensitivity", "lottery",
+    "movement", "taylor", "sensitivity", "lottery", "low-rank",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}
 
@@ -43,6 +45,7 @@ class Recipe:
 
     name: str
     quantise: Quantizer
+    low_rank: LowRank = field(default_factory=LowRank)
     prune: Pruning = field(default_factory=NoPruning)
     calibration: Calibration = field(default_factory=Calibration)
     finetune: FineTuning = field(default_factory=FineTuning)
@@ -78,6 +81,7 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
         description=convert(str, table.get("description", ""), "description"),
         seed=convert(int, table.get("seed", 0), "seed"),
         order_units=convert(bool, table.get("order_units", False), "order_units"),
+        low_rank=read_table(LowRank, subtable(table, "low_rank"), "low_rank"),
         prune=read_variant(PRUNERS, {"method": "none", **subtable(table, "prune")}, "prune"),
         quantise=read_quantizer(QUANTIZERS, subtable(table, "quantise")),
         calibration=read_table(Calibration, subtable(table, "calibration"), "calibration"),
