@@ -123,7 +123,7 @@ def run_model(
         clock_hz=machine.clock_hz,
         inputs=tuple(images),
         file_bytes=loaded.file_bytes,
-        float_bytes=4 * model.graph.parameters,
+        float_bytes=model.float_bytes,
         layers=simulated.layers,
         energy=account(simulated.layers, technology, clock_hz=machine.clock_hz, memories=memories_of(machine)),
         quality=loaded.quality,

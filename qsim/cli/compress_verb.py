@@ -55,7 +55,7 @@ def command(
     copy_to(built, path, by_column=by_column)
     loaded = load_file(path, load_test(data))
     assert loaded.quality is not None
-    ratio = 4 * loaded.model.graph.parameters / loaded.file_bytes
+    ratio = loaded.model.float_bytes / loaded.file_bytes
     facts = {
         "file": str(path),
         "recipe": built.recipe,

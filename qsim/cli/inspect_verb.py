@@ -59,7 +59,7 @@ def command(file: Path, show_recipe: bool, as_json: bool) -> None:
 def _facts(model: "CompressedModel", file: Path) -> dict[str, object]:
     from qsim.encode.sizes import table
 
-    on_disk, float_bytes = file.stat().st_size, 4 * model.graph.parameters
+    on_disk, float_bytes = file.stat().st_size, model.float_bytes
     return {
         "file": str(file),
         "hash": model.content_hash,
@@ -95,7 +95,7 @@ def _show(model: "CompressedModel", file: Path) -> None:
     from qsim.cli.console import console
     from qsim.cli.plain import plain
 
-    on_disk, float_bytes = file.stat().st_size, 4 * model.graph.parameters
+    on_disk, float_bytes = file.stat().st_size, model.float_bytes
     out = console()
     out.print(_size_table(model, file))
     out.print(_stream_table(model))

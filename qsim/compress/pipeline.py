@@ -23,7 +23,7 @@ from qsim.compress.statistics import statistics_of
 from qsim.compress.synthetic import CalibrationData, impressions
 from qsim.compress.task import DataLike, FloatState, TaskLike
 from qsim.errors import DataError
-from qsim.model.compressed import CompressedModel
+from qsim.model.compressed import FLOAT_PARAMETERS, CompressedModel
 from qsim.progress import Progress, silent
 
 
@@ -93,7 +93,8 @@ def compress_in_stages(
     errors["fixed point"] = integer_errors(model, data.validation)
     progress("fixed point", 1, 1)
     kept = sum(int(np.count_nonzero(layer.form.reconstruct())) for layer in layers)
-    model = replace(model, notes={"seed": recipe.seed, "validation_errors": errors["fixed point"].wrong})
+    other = {} if layout == whole else {FLOAT_PARAMETERS: whole.parameter_count}
+    model = replace(model, notes={"seed": recipe.seed, "validation_errors": errors["fixed point"].wrong, **other})
     return Compression(model=model, validation=errors, density=kept / layout.weight_count)
 
 

@@ -22,6 +22,7 @@ from qsim.model.graph_file import describe_graph, read_graph
 
 NoteValue = str | int | float | bool | None
 OUTPUT_CLASSES = "output_classes"  # the note that says which class each output stands for
+FLOAT_PARAMETERS = "float_parameters"  # the note that says how many parameters the float network had, where its layers were others
 MAX_FILE_BYTES = 1 << 30
 MAX_WEIGHTS = 1 << 28  # about twice VGG-16
 WEIGHTS_PER_BYTE = 1024  # 0.1 % of the weights kept, at a byte each
@@ -93,8 +94,8 @@ class CompressedModel:
 
     ``layers`` are the nodes of the graph that have weights, in order; :attr:`steps` has the others between them.
     ``recipe_text`` is the recipe as the user wrote it, ``weight_source`` says which float weights were compressed, ``notes``
-    hold further plain facts (seed, accuracies; "output_classes": see :attr:`output_classes`), ``options`` steer the encoder. No
-    ``slots``: the encoded file is computed once and kept.
+    hold further plain facts (seed, accuracies; "output_classes": see :attr:`output_classes`, "float_parameters": see
+    :attr:`float_bytes`), ``options`` steer the encoder. No ``slots``: the encoded file is computed once and kept.
     """
 
     graph: Graph
@@ -112,7 +113,18 @@ class CompressedModel:
             if not isinstance(key, str) or not isinstance(value, str | int | float | bool | None):
                 raise FieldError(path=f"model.notes.{key}", rule="text, a number, a truth value or None", value=value)
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
-        _ = self.output_classes
+        _ = self.output_classes, self.float_bytes
+
+    @property
+    def float_bytes(self) -> int:
+        """Bytes of the float32 parameters of the network that was compressed: those of the graph, unless a note says otherwise.
+
+        Raises :class:`FieldError` for a note that is not a positive number.
+        """
+        count = self.notes.get(FLOAT_PARAMETERS, self.graph.parameters)
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 1 << 48:
+            raise FieldError(path=f"model.notes.{FLOAT_PARAMETERS}", rule="a positive whole number", value=count)
+        return 4 * count
 
     @property
     def output_classes(self) -> IntArray:

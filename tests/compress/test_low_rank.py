@@ -43,16 +43,14 @@ def test_at_full_rank_the_function_is_the_same() -> None:
 
 def test_a_cut_network_is_compressed_to_a_file_that_runs(tmp_path: Path) -> None:
     prune = '{method = "gradual", density = 0.5, epochs = 4}'
-    recipe = parse_recipe(f'name = "x"
-low_rank = {{ranks = [24, 16, 0]}}
-prune = {prune}
-{QUANTISE}')
+    recipe = parse_recipe(f'name = "x"\nlow_rank = {{ranks = [24, 16, 0]}}\nprune = {prune}\n{QUANTISE}')
     found = compress_in_stages(recipe, TASK, state(), data())
     assert list(found.validation) == ["float", "low rank", "prune", "quantise", "finetune", "fixed point"]
     assert found.validation["fixed point"].wrong <= found.validation["float"].wrong + 15  # of 500
     found.model.save(tmp_path / "model.qsz")
     model = CompressedModel.load(tmp_path / "model.qsz")
     assert [layer.node.name for layer in model.layers] == ["a.right", "a.left", "b.right", "b.left", "c"]
+    assert model.float_bytes == 4 * Layout.of(TASK.layers).parameter_count  # of the network that was given
     images = data().test.images[:100]
     assert np.array_equal(infer(model, images).logits, TorchReference(model)(images))
 
