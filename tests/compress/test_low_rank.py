@@ -1,5 +1,6 @@
 """Question: does cutting a layer in two lose just what the theorem says, and does the cut network go all the way to a file and machines?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from qsim.compress.network import Layout, Samples, forward
 from qsim.compress.pipeline import compress_in_stages
 from qsim.compress.recipe import parse_recipe
 from qsim.compress.reference import TorchReference
-from qsim.errors import RecipeError
+from qsim.errors import FieldError, RecipeError
 from qsim.model.compressed import CompressedModel
 from qsim.sim.semantics import infer
 from tests.compress.small import TASK, data, state
@@ -78,3 +79,9 @@ def test_a_convolution_is_not_cut() -> None:
 def test_tables_of_recipes_without_it_keep_the_task() -> None:
     assert LowRank().apply(TASK, state())[0] is TASK
     assert parse_recipe(f'name = "x"\n{QUANTISE}').low_rank == LowRank()
+
+
+def test_a_note_that_is_no_number_of_parameters_is_refused() -> None:
+    model = compress_in_stages(parse_recipe(f'name = "x"\n{QUANTISE}'), TASK, state(), data()).model
+    with pytest.raises(FieldError, match=r"model\.notes\.float_parameters must be a positive whole number, not 0"):
+        replace(model, notes={"float_parameters": 0})
