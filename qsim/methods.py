@@ -76,6 +76,7 @@ STEPS: tuple[Step, ...] = (
     *_steps("vq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 4", "entries = 256, length = 8"),
     *_steps("pq", Base.DENSE, DENSE_PE, "entries = 4, length = 4", "entries = 16, length = 4"),
     *_steps("rvq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 64, length = 8"),
+    *_steps("ipq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 8", "entries = 256, length = 4"),
     *_steps("pvq", Base.DENSE, PVQ, "pulses = [0.5, 1, 2], epochs = 0", "pulses = [1, 2, 4], epochs = 0"),
     *_steps("kmeans", Base.PRUNED, SPARSE, *_entries(3, 7, 15)),
     *_steps("hessian-kmeans", Base.PRUNED, SPARSE, *_entries(3, 7, 15, more=', start = "optimal"')),

@@ -33,7 +33,7 @@ NAMES = (
     "deep-compression", "smallest", "smallest-context", "eie", "codebook", "pvq", "dense-16b",
     "lenet-5-deep-compression", "lenet-5-smallest", "lenet-5-sparsest", "lenet-5-tiny",
     "hessian-kmeans", "uniform", "ecsq", "hierarchical", "binary", "ternary", "power-of-two",
-    "affine", "mixed", "zero-shot", "vq", "pq", "rvq",
+    "affine", "mixed", "zero-shot", "vq", "pq", "rvq", "ipq",
     "movement", "taylor", "sensitivity", "lottery", "low-rank",
 )  # fmt: skip
 RECIPES: dict[str, Path] = {name: FOLDER / f"{name}.toml" for name in NAMES}

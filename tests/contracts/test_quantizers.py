@@ -20,6 +20,7 @@ from qsim.compress.quantizers.ecsq import EntropyConstrained
 from qsim.compress.quantizers.fixed import FixedPointWeights
 from qsim.compress.quantizers.hessian import HessianKMeans
 from qsim.compress.quantizers.hierarchical import Hierarchical
+from qsim.compress.quantizers.ipq import IterativeProductQuantisation
 from qsim.compress.quantizers.kmeans import KMeans
 from qsim.compress.quantizers.mixed import MixedAffine
 from qsim.compress.quantizers.power_of_two import PowersOfTwo
@@ -51,6 +52,7 @@ LADDERS: dict[str, tuple[str, tuple[Quantizer, ...]]] = {
     "mixed": ("codebook-dram", tuple(MixedAffine(budget_bytes=budget, choices=(2, 3, 4)) for budget in (1_500, 1_800, 2_400))),
     "vq": ("dense-16b-dram", tuple(VectorKMeans(entries=k, length=4) for k in (4, 16, 64, 256))),
     "pq": ("dense-16b-dram", tuple(ProductQuantisation(entries=k, length=4) for k in (2, 4, 8, 16))),
+    "ipq": ("dense-16b-dram", tuple(IterativeProductQuantisation(entries=k, length=4) for k in (4, 16, 64, 256))),
     "rvq": ("dense-16b-dram", tuple(ResidualQuantisation(entries=16, length=4, stages=stages) for stages in (1, 2, 3, 5))),
     "fixed": ("dense-16b-dram", (FixedPointWeights(),)),
     "pvq": ("pvq-sram", tuple(PyramidVectors(pulses=(ratio,) * 3, epochs=0) for ratio in (0.5, 1, 2, 4))),

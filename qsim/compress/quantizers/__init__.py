@@ -6,6 +6,7 @@ from qsim.compress.quantizers.ecsq import EntropyConstrained
 from qsim.compress.quantizers.fixed import FixedPointWeights
 from qsim.compress.quantizers.hessian import HessianKMeans
 from qsim.compress.quantizers.hierarchical import Hierarchical
+from qsim.compress.quantizers.ipq import IterativeProductQuantisation
 from qsim.compress.quantizers.kmeans import KMeans
 from qsim.compress.quantizers.mixed import MixedAffine
 from qsim.compress.quantizers.power_of_two import PowersOfTwo
@@ -30,6 +31,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "mixed": MixedAffine,
     "vq": VectorKMeans,
     "pq": ProductQuantisation,
+    "ipq": IterativeProductQuantisation,
     "rvq": ResidualQuantisation,
     "fixed": FixedPointWeights,
     "pvq": PyramidVectors,

@@ -48,13 +48,17 @@ class VectorKMeans(ThroughTraining):
         """Return the clustering of one layer, of which nothing may be pruned."""
 
         def share(place: int, weight: Tensor) -> VectorWeights:
-            if not given.kept(place).all():
-                raise RecipeError(
-                    path="prune.method", rule="none where vectors are quantised, whose form has no mask", value="pruned layers"
-                )
+            self.check_kept(given, place)
             return self.share(weight.numpy(), given.random)
 
         return share
+
+    @staticmethod
+    def check_kept(given: QuantizerInput, place: int) -> None:
+        """Raise :class:`RecipeError` where something of the layer ``place`` is pruned."""
+        if not given.kept(place).all():
+            rule = "none where vectors are quantised, whose form has no mask"
+            raise RecipeError(path="prune.method", rule=rule, value="pruned layers")
 
     def share(self, weight: np.ndarray[tuple[int, ...], np.dtype[np.float32]], random: np.random.Generator) -> VectorWeights:
         """Return the shared weights of one layer [outputs, inputs]."""
