@@ -26,10 +26,11 @@ from torch import Tensor
 
 from qsim.compress.curvature import hessian_traces
 from qsim.compress.network import error_count
-from qsim.compress.shared import QuantizerInput
+from qsim.compress.shared import FormatLimits, QuantizerInput
 from qsim.errors import MissingExtra, RecipeError
 
 FloatArray = npt.NDArray[np.float64]
+ANY_LIMITS = FormatLimits(weight_bits=16, scale_bits=16, largest_fraction=64, gain=1.0)  # sizes do not depend on the fraction
 
 
 class Sensitivity(StrEnum):

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qsim.compress.mixed import Sensitivity, choose, costs_by
+from qsim.compress.mixed import ANY_LIMITS, Sensitivity, choose, costs_by
 from qsim.compress.quantizers.affine import MAX_BITS, Affine, AffineSettings, quantise_layers
-from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput
+from qsim.compress.shared import Quantised, QuantizerInput
 from qsim.compress.through import Share
 from qsim.errors import RecipeError
 from qsim.formats.coding import encode_weights
 from qsim.formats.symbols import EncodeOptions
-
-LIMITS = FormatLimits(weight_bits=16, scale_bits=16, largest_fraction=64, gain=1.0)  # sizes do not depend on the fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +49,7 @@ class MixedAffine(AffineSettings):
         tried = [
             [how.share(given, place, weight) for how in options] for place, weight in enumerate(given.layout.weights(given.parameters))
         ]
-        sizes = [[len(encode_weights(shared.form(LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
+        sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
         costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
         return tuple(self.choices[option] for option in choose(costs, sizes, self.budget_bytes))
 

@@ -1,9 +1,10 @@
 """Pyramid vector quantisation: each row a scale times integer pulses whose magnitudes sum to K (Liguori, arXiv:1704.02681).
 
-A row of N inputs then costs K additions and one multiplication. K is ``pulses`` times N, chosen for each layer. The
-nearest point of the pyramid is far from the trained row when K < N, so the network is first trained through the
-projection: it computes with the projected rows, the gradient goes to the unprojected ones (straight-through). Projecting
-takes longer than a step, so rows are projected anew only every ``interval`` steps and stay until then.
+A row of N inputs then costs K additions and one multiplication. It is a gain and a shape: the scale, and the point of the pyramid. K is
+``pulses`` times N for each layer, or chosen for each layer under ``budget_bytes`` (:mod:`qsim.compress.mixed`). The nearest point of the
+pyramid is far from the trained row when K < N, so the network is first trained through the projection: it computes with the projected
+rows, the gradient goes to the unprojected ones (straight-through). Projecting takes longer than a step, so rows are projected anew only
+every ``interval`` steps and stay until then.
 """
 
 from dataclasses import dataclass
@@ -12,21 +13,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qsim.compress.mixed import ANY_LIMITS, Sensitivity, choose, costs_by
 from qsim.compress.network import Layout
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
 from qsim.compress.through import Share, ThroughTraining, keep_through, resume_through
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
+from qsim.formats.coding import encode_weights
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray, best_fraction
 from qsim.formats.layer import Pyramid
 from qsim.formats.pvq import best_scales, nearest_points
+from qsim.formats.symbols import EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PyramidVectors:
-    """``pulses`` a weight (K / N, one a layer or one for all), after ``epochs`` of training through the projection."""
+    """``pulses`` a weight (K / N, one a layer or one for all), after ``epochs`` of training through the projection.
 
-    pulses: tuple[float, ...]
+    Instead of ``pulses``, ``budget_bytes`` for pulses and scales of all layers in the file's Huffman code, before any training: each layer
+    gets one of ``choices`` pulses a weight; ``by`` says what they are worth, ``samples`` of the training split are read for the Hessian.
+    """
+
+    pulses: tuple[float, ...] = ()
+    budget_bytes: int = 0
+    choices: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+    by: Sensitivity = Sensitivity.ACCURACY
+    samples: int = 1_000
     epochs: int = 6
     interval: int = 20
     batch: int = 128
@@ -35,9 +47,18 @@ class PyramidVectors:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        for place, ratio in enumerate(self.pulses):
-            if not 0 < ratio <= 64:
-                raise RecipeError(path=f"quantise.pulses[{place}]", rule="above 0, at most 64", value=ratio)
+        if bool(self.pulses) == bool(self.budget_bytes):
+            value = "both" if self.pulses else "neither"
+            raise RecipeError(path="quantise.pulses", rule="given, or quantise.budget_bytes, not both", value=value)
+        for name in ("budget_bytes", "samples"):
+            if getattr(self, name) < (name == "samples"):
+                raise RecipeError(path=f"quantise.{name}", rule="at least 1", value=getattr(self, name))
+        if not self.choices:
+            raise RecipeError(path="quantise.choices", rule="at least one number of pulses a weight", value="none")
+        for name in ("pulses", "choices"):
+            for place, ratio in enumerate(getattr(self, name)):
+                if not 0 < ratio <= 64:
+                    raise RecipeError(path=f"quantise.{name}[{place}]", rule="above 0, at most 64", value=ratio)
         if self.interval < 1:
             raise RecipeError(path="quantise.interval", rule="at least 1", value=self.interval)
         _ = self.descent
@@ -51,7 +72,7 @@ class PyramidVectors:
 
     def quantise(self, given: QuantizerInput) -> Quantised:
         """Train through the projection, then keep the projected rows. Pruned weights never receive a pulse."""
-        layout, counts = given.layout, self.counts(given.layout)
+        layout, counts = given.layout, self.counts(given)
         kept = None if given.masks is None else torch.from_numpy(np.concatenate([mask.reshape(-1) for mask in given.masks]))
         projected = ProjectedRows(layout, counts, self.interval, kept)
         parameters = given.parameters.clone()
@@ -75,19 +96,37 @@ class PyramidVectors:
 
     def sharing(self, given: QuantizerInput, parameters: Tensor | None = None) -> Share:
         """Return the projection of one layer's kept weights."""
-        counts = self.counts(given.layout)
+        if not self.pulses:
+            raise RecipeError(path="quantise.layers", rule="with pulses, not a budget, which is for all layers", value="patterns")
+        counts = self.counts(given)
 
         def share(place: int, weight: Tensor) -> SharedWeights:
             return PyramidWeights(*project_rows(weight.numpy() * given.kept(place), counts[place]))
 
         return share
 
-    def counts(self, layout: Layout) -> list[int]:
+    def counts(self, given: QuantizerInput) -> list[int]:
         """Return the pulses K of a row of each layer."""
-        ratios = self.pulses * (len(layout.names) if len(self.pulses) == 1 else 1)
-        if len(ratios) != len(layout.names):
-            raise RecipeError(path="quantise.pulses", rule=f"{len(layout.names)} numbers, one a layer, or 1", value=len(self.pulses))
-        return [max(1, round(ratio * shape[1])) for ratio, shape in zip(ratios, layout.shapes, strict=True)]
+        shapes = given.layout.shapes
+        ratios = (self.pulses or self.chosen(given)) * (len(shapes) if len(self.pulses) == 1 else 1)
+        if len(ratios) != len(shapes):
+            raise RecipeError(path="quantise.pulses", rule=f"{len(shapes)} numbers, one a layer, or 1", value=len(self.pulses))
+        return [pulses_of(ratio, shape[1]) for ratio, shape in zip(ratios, shapes, strict=True)]
+
+    def chosen(self, given: QuantizerInput) -> tuple[float, ...]:
+        """Return which of ``choices`` each layer gets within the budget."""
+        tried = []
+        for place, weight in enumerate(given.layout.weights(given.parameters)):
+            kept = weight.numpy() * given.kept(place)
+            tried.append([PyramidWeights(*project_rows(kept, pulses_of(ratio, weight.shape[1]))) for ratio in self.choices])
+        sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
+        costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
+        return tuple(self.choices[option] for option in choose(costs, sizes, self.budget_bytes))
+
+
+def pulses_of(ratio: float, cols: int) -> int:
+    """Return the pulses K of a row of ``cols`` weights, at least 1."""
+    return max(1, round(ratio * cols))
 
 
 def project_rows(weights: FloatArray, pulses: int) -> tuple[IntArray, FloatArray]:
