@@ -7,6 +7,7 @@ found and, where the set is finite, the legal values.
 
 import difflib
 from collections.abc import Iterable
+from enum import Enum
 
 
 def nearest(name: str, legal: Iterable[str]) -> str:
@@ -40,7 +41,8 @@ class QsimError(Exception):
         super().__init__(message if message is not None else self._field_message())
 
     def _field_message(self) -> str:
-        text = f"{self.path} must be {self.rule}, not {self.value!r}"
+        value = self.value.value if isinstance(self.value, Enum) else self.value  # as the user writes it
+        text = f"{self.path} must be {self.rule}, not {value!r}"
         if self.legal:
             hint = nearest(self.value, self.legal) if isinstance(self.value, str) else ""
             text += f"; legal values: {', '.join(self.legal)}{hint}"

@@ -6,7 +6,9 @@ Optimal brain damage, NIPS 1990). Two estimates:
 ``hessian`` second-order back-propagation, one pass per batch. With the mean cross-entropy and p the softmax of the logits z,
             ``d2L/dz_i^2 = p_i (1 - p_i)``; through a layer z = W x: ``d2L/dW_ij^2 = d2L/dz_i^2 x_j^2`` and
             ``d2L/dx_j^2 = sum_i W_ij^2 d2L/dz_i^2``; through a ReLU it passes where its input is positive. Off-diagonal terms between
-            the units of a layer are left out, so the last layer is exact and those before it are the published approximation.
+            the units of a layer are left out, so the last layer is exact and those before it are the published approximation. The
+            pixels of a convolution are such units: each adds ``d2L/dz^2 x^2`` to the weights that it shares. A max pool passes to
+            where the maximum was.
 ``adam``    the square root of Adam's bias-corrected second moment of the gradients, which Choi et al. (section 3.5) take instead
             where training has it at hand anyway.
 """
@@ -20,9 +22,9 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
+from qsim.compress.convolution import Window, follow, results_of
 from qsim.compress.network import Backpropagation, Layout, Samples, forward
 from qsim.compress.train import batches, training_arithmetic
-from qsim.errors import RecipeError
 
 CHUNK = 500  # samples at once
 DECAY = 0.999  # of Adam's second moment
@@ -54,25 +56,57 @@ def importance(
 
 
 def hessian_diagonal(layout: Layout, parameters: Tensor, samples: Samples) -> Tensor:
-    """Return the flat diagonal [weights] of the Hessian of the mean cross-entropy over ``samples``, at ``parameters``.
-
-    Raises :class:`RecipeError` for convolutions, whose weights meet many activations at once.
-    """
-    if layout.windows:
-        raise RecipeError(path="quantise.curvature", rule=f"{Curvature.ADAM} where layers are convolutions", value=Curvature.HESSIAN)
+    """Return the flat diagonal [weights] of the Hessian of the mean cross-entropy over ``samples``, at ``parameters``."""
     total = torch.zeros(layout.weight_count)
     into, weights = layout.weights(total), layout.weights(parameters)
+    back = _through_windows if layout.windows else _through_matrices
     for start in range(0, len(samples), CHUNK):
-        values = forward(layout, parameters, samples.normalised(slice(start, start + CHUNK)))
-        chances = torch.softmax(values[-1], 1)
-        second = chances * (1 - chances)
-        for layer in reversed(range(len(weights))):
-            into[layer].addmm_(second.t(), values[layer].square())
-            if layer:
-                second = second @ weights[layer].square()
-                if layout.relu[layer - 1]:
-                    second *= values[layer] > 0
+        back(layout, weights, layout.biases(parameters), samples.normalised(slice(start, start + CHUNK)), samples.offset, into)
     return total / len(samples)
+
+
+def _through_matrices(
+    layout: Layout, weights: list[Tensor], biases: list[Tensor], inputs: Tensor, outside: float, into: list[Tensor]
+) -> None:
+    """Add the second derivatives of the summed loss ``into`` those of a fully connected network."""
+    values = [inputs]
+    for weight, bias, relu in zip(weights, biases, layout.relu, strict=True):
+        values.append(follow(Window(), results_of(Window(), weight, bias, values[-1], outside), relu))
+    second = _of_logits(values[-1])
+    for layer in reversed(range(len(weights))):
+        into[layer].addmm_(second.t(), values[layer].square())
+        if layer:
+            second = second @ weights[layer].square()
+            if layout.relu[layer - 1]:
+                second *= values[layer] > 0
+
+
+def _through_windows(
+    layout: Layout, weights: list[Tensor], biases: list[Tensor], inputs: Tensor, outside: float, into: list[Tensor]
+) -> None:
+    """The same with convolutions and pools, whose transposes are automatic differentiation's: of the layer with squared weights for the
+    inputs, with squared inputs for the weights.
+    """
+    values, results, edges = [inputs], list[Tensor](), [outside, *(0.0 for _ in weights[1:])]
+    for window, weight, bias, relu, edge in zip(layout.windows, weights, biases, layout.relu, edges, strict=True):
+        results.append(results_of(window, weight, bias, values[-1], edge))
+        values.append(follow(window, results[-1], relu))
+    second = _of_logits(values[-1])
+    with torch.enable_grad():
+        for layer in reversed(range(len(weights))):
+            window, relu, edge = layout.windows[layer], layout.relu[layer], edges[layer]
+            before = results[layer].detach().requires_grad_()
+            second = torch.autograd.grad(follow(window, before, relu), before, second)[0]
+            weight, value = weights[layer].detach().requires_grad_(), values[layer].detach().square()
+            into[layer] += torch.autograd.grad(results_of(window, weight, biases[layer], value, edge**2), weight, second)[0]
+            value = values[layer].detach().requires_grad_()
+            squared = results_of(window, weights[layer].detach().square(), biases[layer], value, edge)
+            second = torch.autograd.grad(squared, value, second)[0]
+
+
+def _of_logits(logits: Tensor) -> Tensor:
+    chances = torch.softmax(logits, 1)
+    return chances * (1 - chances)
 
 
 def hessian_traces(layout: Layout, parameters: Tensor, samples: Samples, count: int, generator: torch.Generator) -> list[float]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from qsim.compress.clusters import Start, assign, lloyd, start_centroids
+from qsim.compress.clusters import Start, assign, lloyd, optimal_centroids, start_centroids
 from qsim.compress.curvature import Curvature, importance
 from qsim.compress.histogram import Histogram
 from qsim.compress.network import Layout, Samples, forward
@@ -81,6 +81,25 @@ def test_weighting_with_the_curvature_beats_plain_kmeans_with_fixed_length_codes
     """Choi et al., section 3; the same number of centroids, so the same bits. Negative results at other sizes: docs/decisions.md."""
     counts = importance(curvature, LAYOUT, parameters(), digits()[0], 1_000, torch.Generator().manual_seed(0))
     assert loss(kmeans(entries, Start.OPTIMAL, counts)) < loss(kmeans(entries, Start.OPTIMAL))
+
+
+def test_weighting_with_the_curvature_beats_plain_kmeans_on_convolutions() -> None:
+    """The same on the shipped LeNet-5, by second-order back-propagation through its convolutions: 4 centroids a layer."""
+    workload = WORKLOADS["lenet-5"]
+    layout, mnist = Layout.of(workload.layers), load_mnist()
+    trained, digits = layout.pack(load_weights(workload)), Samples.of(mnist.validation.part(0, 1_000), workload.normalisation)
+    few = Samples.of(mnist.train.part(0, 500), workload.normalisation)
+    counts = importance(Curvature.HESSIAN, layout, trained, few, 500, torch.Generator().manual_seed(0))
+    losses = []
+    for weighted in (True, False):
+        flat = trained.clone()
+        for place, part in enumerate(layout.weights(flat)):
+            values = part.numpy().ravel().copy()
+            centroids = optimal_centroids(Histogram.of(values, counts[place].ravel() if weighted else None), 4)
+            part.copy_(torch.from_numpy(centroids[assign(values, centroids)]).view_as(part))
+        answers = forward(layout, flat, digits.normalised(slice(None)), digits.offset)[-1]
+        losses.append(float(torch.nn.functional.cross_entropy(answers, digits.labels)))
+    assert losses[0] < 0.8 * losses[1]
 
 
 def test_uniform_steps_with_entropy_coding_beat_kmeans() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from qsim.compress.clusters import Start
+from qsim.compress.curvature import Curvature
 from qsim.compress.pruners import PRUNERS
 from qsim.compress.pruners.given import KeepZeros, NoPruning
 from qsim.compress.pruners.gradual import GradualPruning
@@ -116,3 +117,10 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
 def test_hostile_toml_is_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="not valid TOML"):
         parse_recipe(text)
+
+
+def test_a_value_of_a_table_is_named_as_it_is_written() -> None:
+    assert (
+        str(RecipeError(path="quantise.curvature", rule="adam", value=Curvature.HESSIAN))
+        == "quantise.curvature must be adam, not 'hessian'"
+    )
