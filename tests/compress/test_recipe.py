@@ -120,7 +120,5 @@ def test_hostile_toml_is_refused(text: str) -> None:
 
 
 def test_a_value_of_a_table_is_named_as_it_is_written() -> None:
-    assert (
-        str(RecipeError(path="quantise.curvature", rule="adam", value=Curvature.HESSIAN))
-        == "quantise.curvature must be adam, not 'hessian'"
-    )
+    error = RecipeError(path="quantise.curvature", rule="adam", value=Curvature.HESSIAN)
+    assert str(error) == "quantise.curvature must be adam, not 'hessian'"
