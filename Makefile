@@ -28,6 +28,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (about 2 GB; one to three minutes on a good line, without output until it is done) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt nncodec || \
+	  echo "nncodec could not be built: 'qsim bench-methods --peers' leaves it out"
 	@echo "Compiling the simulation kernels once ..."
 	@$(BIN)/python -m qsim.sim.fast
 	@touch $@

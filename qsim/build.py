@@ -132,7 +132,7 @@ def _order(name: str, recipe_name: str, cache: Path, mnist: Mnist, weights: Path
         raise RecipeError(path="name", rule="a file's name: letters, digits, spaces and . + - _, at most 100", value=recipe.name)
     state = load_weights(workload, weights)
     source = "shipped checkpoint, trained on MNIST" if weights is None else weights.name
-    key = _key((recipe.text, source), state, mnist)
+    key = job_key((recipe.text, source), state, mnist)
     path = cache / key[:16] / f"{recipe.name}.qsz"
     return _Order(workload=workload, recipe=recipe, mnist=mnist, state=state, source=source, path=path, key=key)
 
@@ -217,7 +217,8 @@ def _build_in_process(name: str, recipe: str, cache: Path, data: Path | None, we
     return build(name, recipe, cache=cache, data=data, weights=weights, progress=_Reports(Path(recipe).stem, reports))
 
 
-def _key(texts: tuple[str, ...], state: FloatState, mnist: Mnist) -> str:
+def job_key(texts: tuple[str, ...], state: FloatState, mnist: Mnist) -> str:
+    """Return a hash, 64 hexadecimal digits, of all that decides a compression: ``texts``, weights, data, this source, torch and numpy."""
     from importlib.metadata import version
 
     digest = hashlib.sha256()

@@ -5,14 +5,16 @@ its form. Rates are chosen beforehand (:data:`STEPS`); the test set is read once
 """
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qsim.arch.presets import MACHINES
-from qsim.build import find_workload, need_torch
+from qsim.build import find_workload, job_key, need_torch
 from qsim.energy.loader import load_technology
 from qsim.model.compressed import CompressedModel
 from qsim.progress import Progress
@@ -22,6 +24,7 @@ from workloads.weights import FloatState, load_weights
 from workloads.workload import Workload
 
 if TYPE_CHECKING:
+    from qsim.compress.journal import Journal
     from qsim.compress.recipe import Recipe
     from qsim.peers import PeerRow
 
@@ -39,12 +42,13 @@ DENSE_PE, CODEBOOK, SPARSE, PVQ = "dense-16b-dram", "codebook-dram", "sparse-sra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One point: ``settings`` is the recipe's ``[quantise]`` table in one line."""
+    """One point: ``settings`` is the recipe's ``[quantise]`` table in one line. A method that reads no labels is fine-tuned without them."""
 
     method: str
     settings: str
     base: Base
     machine: str
+    labels: bool = True
 
     @property
     def name(self) -> str:
@@ -52,8 +56,8 @@ class Step:
         return f"{self.method} {self.settings}".strip()
 
 
-def _steps(method: str, base: Base, machine: str, *settings: str) -> tuple[Step, ...]:
-    return tuple(Step(method=method, settings=text, base=base, machine=machine) for text in settings)
+def _steps(method: str, base: Base, machine: str, *settings: str, labels: bool = True) -> tuple[Step, ...]:
+    return tuple(Step(method=method, settings=text, base=base, machine=machine, labels=labels) for text in settings)
 
 
 def _entries(*counts: int, more: str = "") -> list[str]:
@@ -76,7 +80,9 @@ STEPS: tuple[Step, ...] = (
     *_steps("vq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 4", "entries = 256, length = 8"),
     *_steps("pq", Base.DENSE, DENSE_PE, "entries = 4, length = 4", "entries = 16, length = 4"),
     *_steps("rvq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 64, length = 8"),
-    *_steps("ipq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 8", "entries = 256, length = 4"),
+    *_steps(
+        "ipq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 8", "entries = 256, length = 4", labels=False
+    ),
     *_steps("pvq", Base.DENSE, PVQ, "pulses = [0.5, 1, 2], epochs = 0", "pulses = [1, 2, 4], epochs = 0"),
     *_steps("kmeans", Base.PRUNED, SPARSE, *_entries(3, 7, 15)),
     *_steps("hessian-kmeans", Base.PRUNED, SPARSE, *_entries(3, 7, 15, more=', start = "optimal"')),
@@ -145,28 +151,39 @@ def bench_methods(
     finetune_epochs: int = 1,
     prune_epochs: int = 12,
     peers: bool = False,
+    unfinished: Path | None = None,
     progress: Progress,
 ) -> MethodBench:
     """Run every step from the shipped weights of the workload ``name``; the test set is used only to report.
 
-    ``peers``: also what other libraries do with the same weights (:mod:`qsim.peers`).
+    ``peers``: also what other libraries do with the same weights (:mod:`qsim.peers`). What is finished is kept in the file ``unfinished``
+    until all is, and a run that was killed goes on from there.
     """
     need_torch("comparing methods")
     from qsim.build import float_test_error
+    from qsim.compress.journal import NO_JOURNAL, FileJournal
 
     workload = find_workload(name)
     state = load_weights(workload)
+    settings = (technology, str(tuple(images)), str(seed), str(finetune_epochs), str(prune_epochs))
+    kept = None if unfinished is None else FileJournal(unfinished, job_key(settings, state, mnist))
+    journal = kept or NO_JOURNAL
     bases = {Base.DENSE: state}
     if peers or any(step.base is Base.PRUNED for step in steps):
-        bases[Base.PRUNED] = _pruned(workload, state, mnist, prune_epochs, seed, progress)
+        bases[Base.PRUNED] = _pruned(workload, state, mnist, prune_epochs, seed, progress, journal)
     points = []
     for place, step in enumerate(steps):
-        recipe = recipe_of(step, finetune_epochs, seed)
-        points.append(_point(step, recipe, workload, bases[step.base], mnist, technology, images))
+        point = _read_point(journal, step)
+        if point is None:
+            point = _point(step, recipe_of(step, finetune_epochs, seed), workload, bases[step.base], mnist, technology, images)
+            _keep_point(journal, step, point)
+        points.append(point)
         progress("methods", place + 1, len(steps))
     compared: tuple[PeerRow, ...] = ()
     if peers:
         compared = _compared(workload, bases, mnist, seed, progress)
+    if kept is not None:
+        kept.remove()
     return MethodBench(
         workload=name,
         technology=technology,
@@ -186,7 +203,9 @@ def _compared(workload: Workload, bases: dict[Base, FloatState], mnist: Mnist, s
 
     step = Step(method="kmeans", settings="entries = 7", base=Base.PRUNED, machine=SPARSE)
     pruned = compress(recipe_of(step, 0, seed), workload, bases[Base.PRUNED], mnist)
-    return compare_peers(Given(workload=workload, state=bases[Base.DENSE], pruned=pruned, mnist=mnist, seed=seed), progress)
+    return compare_peers(
+        Given(workload=workload, state=bases[Base.DENSE], pruned_state=bases[Base.PRUNED], pruned=pruned, mnist=mnist, seed=seed), progress
+    )
 
 
 def recipe_of(step: Step, finetune_epochs: int, seed: int) -> "Recipe":
@@ -196,10 +215,13 @@ def recipe_of(step: Step, finetune_epochs: int, seed: int) -> "Recipe":
     settings = f", {step.settings}" if step.settings else ""
     prune = 'prune = {method = "zeros"}\n' if step.base is Base.PRUNED else ""
     text = f'name = "{step.method}"\nseed = {seed}\n{prune}quantise = {{method = "{step.method}"{settings}}}\n'
-    return parse_recipe(f"{text}finetune = {{epochs = {finetune_epochs}}}\n", where=step.name)
+    teacher = "" if step.labels else ", teacher_weight = 1.0"
+    return parse_recipe(f"{text}finetune = {{epochs = {finetune_epochs}{teacher}}}\n", where=step.name)
 
 
-def _pruned(workload: Workload, state: FloatState, mnist: Mnist, epochs: int, seed: int, progress: Progress) -> FloatState:
+def _pruned(
+    workload: Workload, state: FloatState, mnist: Mnist, epochs: int, seed: int, progress: Progress, journal: "Journal"
+) -> FloatState:
     import torch
 
     from qsim.compress.network import Layout, Samples
@@ -207,9 +229,29 @@ def _pruned(workload: Workload, state: FloatState, mnist: Mnist, epochs: int, se
     from qsim.compress.pruners.gradual import GradualPruning
 
     layout, generator = Layout.of(workload.layers), torch.Generator().manual_seed(seed)
-    samples = Samples.of(mnist.train, workload.normalisation)
-    how = GradualPruning(density=DENSITY, epochs=epochs, shift=1)
-    return layout.unpack(prune(how, layout, layout.pack(state), samples, generator, progress).parameters)
+    kept = journal.read("pruned")
+    if kept is None:
+        samples = Samples.of(mnist.train, workload.normalisation)
+        how = GradualPruning(density=DENSITY, epochs=epochs, shift=1)
+        kept = {"parameters": prune(how, layout, layout.pack(state), samples, generator, progress).parameters}
+        journal.write("pruned", kept)
+    return layout.unpack(kept["parameters"])
+
+
+def _read_point(journal: "Journal", step: Step) -> MethodPoint | None:
+    kept = journal.read(_stage(step))
+    return None if kept is None else MethodPoint(**json.loads(kept["point"].numpy().tobytes()))
+
+
+def _keep_point(journal: "Journal", step: Step, point: MethodPoint) -> None:
+    import torch
+
+    text = json.dumps(dataclasses.asdict(point)).encode()
+    journal.write(_stage(step), {"point": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+
+
+def _stage(step: Step) -> str:
+    return f"{step.name}, {step.base}, {step.machine}"
 
 
 def _point(

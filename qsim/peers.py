@@ -25,6 +25,7 @@ from qsim.errors import QsimError
 from qsim.formats.context import encode_cells
 from qsim.formats.symbols import EncodeOptions
 from qsim.model.compressed import CompressedModel
+from qsim.peer_nncodec import compare as nncodec
 from qsim.progress import Progress
 from workloads.mnist import Mnist
 from workloads.weights import FloatState
@@ -32,6 +33,7 @@ from workloads.workload import Workload
 
 FloatArray = npt.NDArray[np.float32]
 INSTALL = "pip install 'qsim-hw[peers]'"
+INSTALL_ALONE = {"nncodec": "pip install --no-deps nncodec"}  # what its Python depends on is not used
 ENTRIES = 16  # clusters, and vectors a segment
 LENGTH = 4  # weights of a segment
 ROUNDS = 20  # of Lloyd's iteration
@@ -62,10 +64,11 @@ class PeerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """The float weights of a workload, the same network compressed with holes, data to measure errors on, and a seed."""
+    """The float weights of a workload, those of the pruned network, the same compressed, data to measure errors on, and a seed."""
 
     workload: Workload
     state: FloatState
+    pruned_state: FloatState
     pruned: CompressedModel
     mnist: Mnist
     seed: int
@@ -81,7 +84,7 @@ def compare_peers(given: Given, progress: Progress) -> tuple[PeerRow, ...]:
     rows: list[PeerRow] = []
     for place, (module, (distribution, run)) in enumerate(PEERS.items(), 1):
         if importlib.util.find_spec(module) is None:
-            missing = f"not installed: {INSTALL}"
+            missing = f"not installed: {INSTALL_ALONE.get(distribution, INSTALL)}"
             rows.append(PeerRow(peer=distribution, version="", task="", settings=missing, unit="", theirs=0.0, ours=0.0))
         else:
             rows += run(given, metadata.version(distribution))
@@ -276,4 +279,5 @@ PEERS: dict[str, tuple[str, Callable[[Given, str], Iterator[PeerRow]]]] = {
     "faiss": ("faiss-cpu", _faiss),
     "constriction": ("constriction", _constriction),
     "torchao": ("torchao", _torchao),
+    "nncodec": ("nncodec", nncodec),
 }

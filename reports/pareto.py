@@ -11,7 +11,8 @@ from reports.theme import CONFIG, LIGHT, paint
 
 PALETTE = (
     "#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d",
-    "#bab0ac", "#eeca3b", "#ff9da6", "#2f4b7c", "#a05195", "#665191", "#003f5c",
+    "#bab0ac", "#eeca3b", "#ff9da6", "#2f4b7c", "#a05195", "#8cd17d", "#003f5c",
+    "#d37295", "#b6992d", "#499894", "#79706e",
 )  # fmt: skip
 LARGEST_ERROR = 10.0  # percent; beyond, a point is drawn at the upper edge
 

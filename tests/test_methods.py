@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,8 @@ from qsim.arch.presets import MACHINES
 from qsim.compress.quantizers import QUANTIZERS
 from qsim.methods import STEPS, Base, MethodBench, Step, bench_methods, recipe_of
 from qsim.peers import compare_peers
-from qsim.progress import silent
-from reports.pareto import picture
+from qsim.progress import Progress, silent
+from reports.pareto import PALETTE, picture
 from workloads.mnist import load_mnist
 
 FEW = (
@@ -60,7 +61,7 @@ def test_peers_work_on_the_same_weights() -> None:
     rows = bench_methods(
         "lenet-300-100", few, technology="han2015-45nm", images=(0,), steps=(), prune_epochs=1, peers=True, progress=silent
     ).peers
-    assert {row.peer for row in rows} == {"scikit-learn", "faiss-cpu", "constriction", "torchao"}
+    assert {row.peer for row in rows} == {"scikit-learn", "faiss-cpu", "constriction", "torchao", "nncodec"}
     assert all(row.installed for row in rows), "the environment of the tests has them"
     for row in rows:
         if row.task == "k-means":
@@ -75,6 +76,36 @@ def test_a_peer_that_is_not_there_is_named_with_how_to_get_it(monkeypatch: pytes
     monkeypatch.setattr("qsim.peers.PEERS", {"no_such_module": ("no-such-peer", None)})
     (row,) = compare_peers(None, silent)  # type: ignore[arg-type]  # nothing is read where no peer runs
     assert not row.installed and row.settings == "not installed: pip install 'qsim-hw[peers]'"
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_points(tmp_path: Path) -> None:
+    full = load_mnist()
+    few = replace(full, train=full.train.part(0, 1_000), validation=full.validation.part(0, 200), test=full.test.part(0, 200))
+
+    def run(progress: Progress, unfinished: Path | None = None) -> MethodBench:
+        return bench_methods(
+            "lenet-300-100", few, technology="han2015-45nm", images=(0,), steps=FEW, finetune_epochs=0, prune_epochs=1,
+            unfinished=unfinished, progress=progress,
+        )  # fmt: skip
+
+    def killed(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("methods", 1):
+            raise KeyboardInterrupt
+
+    def pruned_again(stage: str, done: int, total: int) -> None:
+        assert stage != "prune"
+
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, tmp_path / "unfinished")
+    assert (tmp_path / "unfinished").exists()
+    again = run(pruned_again, tmp_path / "unfinished")
+    assert not (tmp_path / "unfinished").exists()
+    whole = run(silent)
+    assert [replace(point, seconds=0.0) for point in again.points] == [replace(point, seconds=0.0) for point in whole.points]
+
+
+def test_every_method_has_a_colour_of_its_own() -> None:
+    assert len(set(PALETTE)) == len(PALETTE) >= len(QUANTIZERS)
 
 
 def test_the_picture_is_drawn() -> None:

@@ -26,7 +26,7 @@ COLUMNS = (
 @click.option("--epochs", default=1, show_default=True, type=click.IntRange(0, 100), help="Of fine-tuning, for every method.")
 @click.option("--prune-epochs", default=12, show_default=True, type=click.IntRange(1, 200), help="For the pruned network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--peers", is_flag=True, help="Also what scikit-learn, faiss, constriction and torchao do with the same weights.")
+@click.option("--peers", is_flag=True, help="Also what scikit-learn, faiss, constriction, torchao and nncodec do with the same weights.")
 @technology_option
 @images_option
 @data_option
@@ -52,7 +52,8 @@ def command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Compress one network by every method at several rates; writes methods.json and the Pareto picture as SVG and PNG.
+    """Compress one network by every method at several rates; writes methods.json and the Pareto picture as SVG and PNG. A run that was
+    killed goes on from its last point when it is given again.
 
     \b
     Example:
@@ -73,7 +74,8 @@ def command(
     with progress() as report:
         found = bench_methods(
             workload, load_mnist(data), technology=technology, images=image_indices(images), steps=steps, seed=seed,
-            finetune_epochs=epochs, prune_epochs=prune_epochs, peers=peers, progress=report,
+            finetune_epochs=epochs, prune_epochs=prune_epochs, peers=peers,
+            unfinished=out / "unfinished", progress=report,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     facts = json.dumps(dataclasses.asdict(found), indent=1)
