@@ -30,7 +30,7 @@ class AdaptiveRounding:
 
     def __init__(self, grid: Grid, weights: Tensor, kept: BoolArray, gram: Tensor, cross: Tensor) -> None:
         self._grid, self._kept = grid, torch.from_numpy(kept)
-        self._scale = torch.from_numpy(grid.scale).float().expand(len(weights), 1)
+        self._scale = torch.from_numpy(grid.scale).float().expand(len(weights), -1)
         ratio = weights / torch.where(self._scale > 0, self._scale, 1.0)
         self._floor = ratio.floor()
         share = ((ratio - self._floor + STRETCH[1]) / STRETCH[0]).clamp(1e-4, 1 - 1e-4)

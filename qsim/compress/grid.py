@@ -11,7 +11,7 @@ from qsim.formats.fixed import IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """``scale`` is float64 [1, 1], or [rows, 1] with one for every row; where it is 0, all weights are."""
+    """``scale`` is float64 [1, 1], [rows, 1] with one for every row, or [rows, columns]; where it is 0, all weights are."""
 
     scale: FloatArray
     zero: int

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qsim.compress.histogram import Histogram
-from qsim.compress.quantizers.affine import Affine, AffineWeights
+from qsim.compress.quantizers.affine import Affine, AffineWeights, Granularity
 from qsim.compress.ranges import Range, aciq, range_of
 from qsim.compress.shared import FormatLimits
 
@@ -74,3 +74,28 @@ def test_gradient_of_the_step_is_that_of_autograd() -> None:
     scale = weights.trainable.clone().requires_grad_()
     (weights.weights() / weights.trainable * scale * upstream).sum().backward()
     assert torch.allclose(weights.pull_back(upstream), scale.grad, atol=1e-5)
+
+
+def test_a_group_has_a_scale_of_its_own_and_all_are_multiples_of_one() -> None:
+    """Groups whose spreads differ by powers of two are rounded as each alone would be; one 64 times smaller has the smallest scale."""
+    spreads = np.repeat([1.0, 0.5, 0.25, 0.125, 1 / 64], 40)
+    weights = np.tile(RANDOM.normal(size=40).astype(np.float32), 5) * spreads.astype(np.float32)
+    how = Affine(bits=3, granularity=Granularity.GROUP, group=40)
+    grid = how.grid(weights[None], np.ones((1, 200), dtype=bool))
+    ratios = grid.scale[0, ::40] / grid.scale[0, 0]
+    assert np.allclose(ratios, [1, 0.5, 0.25, 0.125, 0.125])
+    alone = Affine(bits=3).grid(weights[None, :40], np.ones((1, 40), dtype=bool))
+    assert np.allclose(grid.scale[0, 0], alone.scale[0, 0])
+    rounded = grid.scale[0] * (grid.nearest(weights[None])[0] - grid.zero)
+    assert np.allclose(rounded[:160] / spreads[:160], np.tile(rounded[:40], 4), rtol=1e-6)
+
+
+def test_groups_err_less_than_rows_on_weights_whose_spread_varies_along_the_row() -> None:
+    weights = (RANDOM.normal(size=(8, 96)) * 2.0 ** -RANDOM.integers(0, 4, (8, 12)).repeat(8, axis=1)).astype(np.float32)
+
+    def error(granularity: Granularity) -> float:
+        how = Affine(bits=3, granularity=granularity, group=8)
+        grid = how.grid(weights, np.ones(weights.shape, dtype=bool))
+        return float(np.mean((grid.scale * (grid.nearest(weights) - grid.zero) - weights) ** 2))
+
+    assert error(Granularity.GROUP) < 0.7 * min(error(Granularity.ROW), error(Granularity.TENSOR))

@@ -3,8 +3,10 @@
 The scale becomes dyadic, ``b / 2^c`` with integer b (Yao et al., HAWQ-V3, arXiv:2011.10680). With one scale a layer, the integers
 ``b (q - zero)`` are the layer's codebook, so codebook and sparse machines run it, any zero point included. With one scale a row, its q are
 small integers that are scaled at the drain, which is the pyramid form, so pvq machines run it; it is symmetric, since a zero point of a row
-would need the sum of the activations. Fine-tuning trains the steps, ``epochs`` of training through the quantiser the weights, or both
-with ``learned_steps``.
+would need the sum of the activations. With one scale for every ``group`` of neighbouring weights of a row, scales are the layer's largest
+over 1, 2, 4, ... 2^OCTAVES, so that the weights are integers of one dyadic scale and again a codebook: a bit more than ``bits`` wide for
+every halving that occurs, and entropy-coded. Fine-tuning trains the steps, ``epochs`` of training through the quantiser the weights, or
+both with ``learned_steps``.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from qsim.compress.adaround import AdaptiveRounding
+from qsim.compress.clusters import FloatArray
 from qsim.compress.grid import Grid
 from qsim.compress.histogram import AnyFloatArray, Histogram
 from qsim.compress.layer_inputs import second_moments
@@ -31,6 +34,7 @@ from qsim.formats.fixed import FixedFormat, IntArray, best_fraction
 from qsim.formats.layer import ScalarCoded
 
 MAX_BITS = 8
+OCTAVES = 3  # by which scales of groups differ at most
 
 
 class Granularity(StrEnum):
@@ -38,6 +42,7 @@ class Granularity(StrEnum):
 
     TENSOR = "tensor"
     ROW = "row"
+    GROUP = "group"
 
 
 class Rounding(StrEnum):
@@ -57,14 +62,19 @@ class AffineSettings(ThroughTraining):
 
     symmetric: bool = True
     granularity: Granularity = Granularity.TENSOR
+    group: int = 64
     range: Range = Range.MSE
     rounding: Rounding = Rounding.NEAREST
     learned_steps: bool = False
 
     def __post_init__(self) -> None:
         ThroughTraining.__post_init__(self)
-        if self.granularity is Granularity.ROW and not self.symmetric:
-            raise RecipeError(path="quantise.symmetric", rule="true with one scale a row", value=False)
+        if self.granularity is not Granularity.TENSOR and not self.symmetric:
+            raise RecipeError(path="quantise.symmetric", rule=f"true with one scale a {self.granularity}", value=False)
+        if self.group < 1:
+            raise RecipeError(path="quantise.group", rule="at least 1", value=self.group)
+        if self.learned_steps and self.granularity is Granularity.GROUP:
+            raise RecipeError(path="quantise.learned_steps", rule="false with one scale a group", value=True)
         if self.learned_steps and self.epochs == 0:
             raise RecipeError(path="quantise.epochs", rule="at least 1 where steps are learned", value=0)
         if self.learned_steps and (self.noise < 1 or self.interval > 1):
@@ -106,15 +116,28 @@ class Affine(AffineSettings):
         kept = given.kept(place)
         if self.granularity is Granularity.ROW:
             return PyramidWeights(np.where(kept, steps - grid.zero, 0), grid.scale[:, 0])
-        return AffineWeights(steps[kept], grid.zero, float(grid.scale[0, 0]), kept, None if given.masks is None else kept)
+        levels, scale = steps - grid.zero, float(grid.scale.max())
+        if self.granularity is Granularity.GROUP and scale > 0:
+            scale /= 1 << OCTAVES
+            levels *= np.rint(grid.scale / scale).astype(np.int64)
+        return AffineWeights(levels[kept], 0, scale, kept, None if given.masks is None else kept)
 
     def grid(self, weights: AnyFloatArray, kept: BoolArray) -> Grid:
         """Return the grid for the ``weights`` [outputs, inputs] that are ``kept``."""
         if self.granularity is Granularity.TENSOR:
             scale, zero = self._scale(weights[kept])
             return Grid(np.array([[scale]]), zero, int(self.symmetric), (1 << self.bits) - 1)
-        scales = [self._scale(row[mask])[0] if mask.any() else 0.0 for row, mask in zip(weights, kept, strict=True)]
-        return Grid(np.array(scales)[:, None], 1 << (self.bits - 1), 1, (1 << self.bits) - 1)
+        columns = weights.shape[1]
+        width = columns if self.granularity is Granularity.ROW else self.group
+        starts = range(0, columns, width)
+        groups = [slice(start, min(start + width, columns)) for start in starts]
+        scales = np.array([[self._scale_of(row[part], mask[part]) for part in groups] for row, mask in zip(weights, kept, strict=True)])
+        if self.granularity is Granularity.GROUP:
+            scales = _in_octaves(scales).repeat(np.diff([*starts, columns]), axis=1)
+        return Grid(scales, 1 << (self.bits - 1), 1, (1 << self.bits) - 1)
+
+    def _scale_of(self, weights: AnyFloatArray, kept: BoolArray) -> float:
+        return self._scale(weights[kept])[0] if kept.any() else 0.0
 
     def _scale(self, weights: AnyFloatArray) -> tuple[float, int]:
         """Return scale and zero point of ``weights`` [n]; the scale is 0 where all of them are."""
@@ -123,6 +146,13 @@ class Affine(AffineSettings):
             return max(-low, high) / ((1 << (self.bits - 1)) - 1), 1 << (self.bits - 1)
         scale = (high - low) / ((1 << self.bits) - 1)
         return scale, int(np.rint(-low / scale)) if scale else 0
+
+
+def _in_octaves(scales: FloatArray) -> FloatArray:
+    """Return for each of ``scales`` the nearest, in the logarithm, of the largest over 1, 2, ... 2^OCTAVES."""
+    largest = float(scales.max())
+    ratios = largest / np.where(scales > 0, scales, largest or 1.0)
+    return largest / 2.0 ** np.clip(np.rint(np.log2(ratios)), 0, OCTAVES)
 
 
 def quantise_layers(how: AffineSettings, given: QuantizerInput, layers: Sequence[Affine]) -> Quantised:

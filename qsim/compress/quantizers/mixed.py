@@ -55,4 +55,6 @@ class MixedAffine(AffineSettings):
 
     def with_bits(self, bits: int) -> Affine:
         """Return the same settings with ``bits`` bits."""
-        return Affine(symmetric=self.symmetric, granularity=self.granularity, range=self.range, rounding=self.rounding, bits=bits)
+        return Affine(
+            symmetric=self.symmetric, granularity=self.granularity, group=self.group, range=self.range, rounding=self.rounding, bits=bits
+        )  # fmt: skip
