@@ -24,6 +24,7 @@ from workloads.weights import FloatState, load_weights
 from workloads.workload import Workload
 
 if TYPE_CHECKING:
+    from qsim.compress.activations import ActivationPoint
     from qsim.compress.journal import Journal
     from qsim.compress.recipe import Recipe
     from qsim.peers import PeerRow
@@ -130,6 +131,7 @@ class MethodBench:
     float_error: float
     points: tuple[MethodPoint, ...]
     peers: "tuple[PeerRow, ...]" = ()
+    activations: "tuple[ActivationPoint, ...]" = ()
 
     def pareto(self) -> tuple[MethodPoint, ...]:
         """Return the points that no other beats in both bytes and test error, by bytes."""
@@ -151,13 +153,15 @@ def bench_methods(
     finetune_epochs: int = 1,
     prune_epochs: int = 12,
     peers: bool = False,
+    activations: bool = False,
     unfinished: Path | None = None,
     progress: Progress,
 ) -> MethodBench:
     """Run every step from the shipped weights of the workload ``name``; the test set is used only to report.
 
-    ``peers``: also what other libraries do with the same weights (:mod:`qsim.peers`). What is finished is kept in the file ``unfinished``
-    until all is, and a run that was killed goes on from there.
+    ``peers``: also what other libraries do with the same weights (:mod:`qsim.peers`). ``activations``: also the float network with
+    activations in few bits (:mod:`qsim.compress.activations`). What is finished is kept in the file ``unfinished`` until all is, and a run
+    that was killed goes on from there.
     """
     need_torch("comparing methods")
     from qsim.build import float_test_error
@@ -182,6 +186,11 @@ def bench_methods(
     compared: tuple[PeerRow, ...] = ()
     if peers:
         compared = _compared(workload, bases, mnist, seed, progress)
+    few: tuple[ActivationPoint, ...] = ()
+    if activations:
+        from qsim.compress.activations import compare_activations
+
+        few = compare_activations(workload, state, mnist, mnist.test, progress)
     if kept is not None:
         kept.remove()
     return MethodBench(
@@ -193,6 +202,7 @@ def bench_methods(
         float_error=float_test_error(workload, state, mnist),
         points=tuple(points),
         peers=compared,
+        activations=few,
     )
 
 

@@ -11,6 +11,7 @@ import click
 from qsim.cli.options import data_option, image_indices, images_option, json_option, technology_option
 
 if TYPE_CHECKING:
+    from qsim.compress.activations import ActivationPoint
     from qsim.methods import MethodBench, MethodPoint
     from qsim.peers import PeerRow
 
@@ -27,6 +28,7 @@ COLUMNS = (
 @click.option("--prune-epochs", default=12, show_default=True, type=click.IntRange(1, 200), help="For the pruned network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--peers", is_flag=True, help="Also what scikit-learn, faiss, constriction, torchao and nncodec do with the same weights.")
+@click.option("--activations", is_flag=True, help="Also the float network with activations of 8 to 4 bits, simulated and in integers.")
 @technology_option
 @images_option
 @data_option
@@ -46,6 +48,7 @@ def command(
     prune_epochs: int,
     seed: int,
     peers: bool,
+    activations: bool,
     technology: str,
     images: str,
     data: Path | None,
@@ -74,7 +77,7 @@ def command(
     with progress() as report:
         found = bench_methods(
             workload, load_mnist(data), technology=technology, images=image_indices(images), steps=steps, seed=seed,
-            finetune_epochs=epochs, prune_epochs=prune_epochs, peers=peers,
+            finetune_epochs=epochs, prune_epochs=prune_epochs, peers=peers, activations=activations,
             unfinished=out / "unfinished", progress=report,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
@@ -88,6 +91,8 @@ def command(
     console().print(_table(found))
     if found.peers:
         console().print(_peers(found.peers))
+    if found.activations:
+        console().print(_activations(found.activations))
     console().print(f"{out / 'methods.json'}, {out / 'pareto.svg'}, {out / 'pareto.png'}")
 
 
@@ -112,6 +117,21 @@ def _peers(rows: "Sequence[PeerRow]") -> object:
         for row in rows
     ]
     return table("Peers on the same weights (less is better)", columns, cells, text_columns=5)
+
+
+def _activations(points: "Sequence[ActivationPoint]") -> object:
+    from qsim.cli.console import table
+
+    columns = ("range", "bits", "simulated", "a range a channel", "integers")
+    cells = [(point.range, str(point.bits), *map(_percent, (point.tensor, point.channel, point.integer))) for point in points]
+    caption = (
+        "Simulated: float scales and float weights. Integers: one binary point a layer, weights of 16 bits, logits as narrow as the rest."
+    )
+    return table("Activations in few bits: test error", columns, cells, caption=caption, text_columns=1)
+
+
+def _percent(error: float | None) -> str:
+    return "-" if error is None else f"{error:.2f} %"
 
 
 def _figures(row: "PeerRow") -> tuple[str, ...]:

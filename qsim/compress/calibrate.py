@@ -5,7 +5,7 @@ Training saw ``gain * x + offset``, the hardware reads ``x``. For the first laye
 
 Fractions are the largest that leave ``headroom_bits`` unused above the values seen on training data:
 
-- outputs: the largest value seen (largest magnitude where there is no ReLU);
+- outputs: the largest value seen (largest magnitude where there is no ReLU), or what a rule takes for it;
 - accumulator: the largest ``sum_j |w_ij a_j|`` seen, which bounds every partial sum in any order. It limits the fraction of the weights;
 - biases and weights: their own largest magnitude.
 """
@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qsim.compress.histogram import Histogram
 from qsim.compress.network import Layout
+from qsim.compress.ranges import Range, range_of
 from qsim.compress.shared import FormatLimits, Quantised, SharedWeights
 from qsim.compress.task import LayerLike, TaskLike
 from qsim.errors import RecipeError
@@ -33,7 +35,11 @@ CHUNK_ELEMENTS = 1 << 22  # elements of windows held in float64 at a time: 32 MB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedPoint:
-    """Widths of the integer network, in bits, and the headroom left above the ranges seen in calibration."""
+    """Widths of the integer network, in bits, and the headroom left above the ranges seen in calibration.
+
+    ``activation_range`` finds how far the activations between layers reach (:mod:`qsim.compress.ranges`); beyond, they saturate. The
+    logits are never clipped.
+    """
 
     weight_bits: int = 16
     activation_bits: int = 16
@@ -41,6 +47,7 @@ class FixedPoint:
     accumulator_bits: int = 32
     scale_bits: int = 16
     headroom_bits: int = 1
+    activation_range: Range = Range.MINMAX
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -74,7 +81,8 @@ def fix_point(
             weight, bias = fold_normalisation(weight, bias, gain, task.normalisation.offset)
         products = Products(layer, values)
         results = products.results(weight, bias)
-        built = _fix_layer(how, layer, shared, gain, source, products, results, weight, bias)
+        last = place == len(quantised.layers) - 1
+        built = _fix_layer(how, layer, shared, gain, source, products, results, weight, bias, last)
         layers.append(built)
         values = np.maximum(results, 0) if layer.activation is Activation.RELU else results
         values = values if layer.pool is None else read_maxima(values, layer.pool)
@@ -121,6 +129,7 @@ def _fix_layer(
     results: FloatArray,
     weight: FloatArray,
     bias: FloatArray,
+    last: bool,
 ) -> QuantisedLayer:
     room = best_fraction(products.largest_sum(weight), how.accumulator_bits) - how.headroom_bits - source.fraction
     form = shared.form(
@@ -131,7 +140,10 @@ def _fix_layer(
     accumulator = FixedFormat(how.accumulator_bits, source.fraction + form.weight_format.fraction)
     total = accumulator.fraction + (form.scale_format.fraction if isinstance(form, Pyramid) else 0)
     bias_format = FixedFormat(how.bias_bits, min(best_fraction(bias, how.bias_bits), total))
-    output = FixedFormat(how.activation_bits, best_fraction(seen, how.activation_bits) - how.headroom_bits)
+    reach = (
+        seen if how.activation_range is Range.MINMAX or last else range_of(how.activation_range, Histogram.of(seen), how.activation_bits)
+    )
+    output = FixedFormat(how.activation_bits, best_fraction(reach, how.activation_bits) - how.headroom_bits)
     node = _node(layer, source, output, bias_format, accumulator)
     return QuantisedLayer(node=node, form=form, bias=bias_format.quantise(bias))
 
