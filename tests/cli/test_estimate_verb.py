@@ -88,6 +88,20 @@ def test_a_network_by_name_is_labelled_synthetic(qsim: Command) -> None:
     assert "density 0.5 stated" in json.loads(text)["weights"]
 
 
+def test_the_table_says_synthetic_weights_and_only_of_those(model: Path, tmp_path: Path, qsim: Command) -> None:
+    """On standard output, of a network by name, of the file that it was stored in, and where runs are compared; not of an ONNX file."""
+    words = ("--density", "0.5", "--save", tmp_path / "lstm.qsn", "--out", tmp_path / "lstm.json")
+    status, text, errors = qsim("estimate", "ese-lstm", *words)
+    assert status == 0, errors
+    assert "SYNTHETIC weights: ese-lstm. One inference" in text
+    assert "SYNTHETIC weights: ese-lstm." in qsim("estimate", tmp_path / "lstm.qsn", "--density", "0.5")[1]
+    status, text, errors = qsim("estimate", model, "--dim", "N=1", "--out", tmp_path / "small.json")
+    assert status == 0, errors
+    assert "SYNTHETIC" not in text
+    assert "SYNTHETIC input" in errors
+    assert "SYNTHETIC weights: ese-lstm. One inference" in qsim("compare", tmp_path / "small.json", tmp_path / "lstm.json")[1]
+
+
 def test_what_is_not_simulated_is_said(qsim: Command) -> None:
     status, text, _ = qsim("estimate", "transformer-encoder", "--json")
     assert status == 0
