@@ -10,7 +10,7 @@ from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.formats.layer import Form
 from qsim.model.compressed import QuantisedLayer
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation, Convolution, FullyConnected, Node
 from qsim.sim.blocks import Columns
 from qsim.sim.convolution import one_matrix
@@ -86,7 +86,7 @@ def every_weight(weights: IntArray, pes: int) -> dict[str, IntArray]:
     }
 
 
-def window_of(geometry: Geometry) -> WindowJob:
+def window_of(geometry: ImageGeometry) -> WindowJob:
     """Return how a window moves, as the RTL is told."""
     return WindowJob(
         height=geometry.height,

@@ -34,8 +34,10 @@ from qsim.sim.model import Engine, simulate_layer
 from qsim.sim.network_layers import MachineLayer, machine_activations, machine_layer, machine_weights, put_weights
 
 Tensors = Mapping[str, Array]
+Place = tuple[str, int | None]  # of a matrix: its constant, and the direction of a recurrent layer
 OPTIONS = EncodeOptions()
 NOT_MEASURED = "accuracy not measured"
+AS_STORED = "as stored"
 CODINGS = {PEKind.DENSE: Coding.FIXED, PEKind.CODEBOOK: Coding.CODEBOOK, PEKind.SPARSE: Coding.CODEBOOK, PEKind.PVQ: Coding.PULSES}
 
 
@@ -69,12 +71,13 @@ class Plan:
 class Prepared:
     """A network on a machine: ``network`` has the weights that are simulated, ``layers`` and ``lowered`` are its matrix layers in order.
 
-    ``left_out``: what is not simulated, each with the reason.
+    ``text``: how its weights were prepared, in words; ``left_out``: what is not simulated, each with the reason.
     """
 
     network: Network
     machine: Architecture
     plan: Plan
+    text: str
     layers: tuple[MachineLayer, ...]
     lowered: tuple[Lowered, ...]
     left_out: tuple[str, ...]
@@ -86,10 +89,13 @@ class Prepared:
         return sum(image_bytes(layer, self.machine) for layer in self.lowered)
 
 
-def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progress = silent) -> Prepared:
+def prepare(
+    network: Network, machine: Architecture, plan: Plan, progress: Progress = silent, stored: NetworkFile | None = None
+) -> Prepared:
     """Prune, quantise and lower every matrix layer.
 
-    Raises :class:`UnsupportedProgram` if no layer can be run or one does not fit the machine.
+    ``stored`` is the file that ``network`` was restored from, if any: a matrix of it that the machine's PEs take as it is and that the
+    plan does not prune is kept to the bit. Raises :class:`UnsupportedProgram` if no layer can be run or one does not fit the machine.
     """
     found, left_out = _machine_layers(network)
     unknown = sorted(set(plan.densities) - {layer.name for layer in found})
@@ -98,27 +104,49 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     if not found:
         raise UnsupportedProgram(path=network.name, rule="a network with a matrix layer", value=left_out or "none")
     constants, lowered = dict(network.constants), []
-    coded: dict[tuple[str, int | None], CodedMatrix] = {}
+    coded: dict[Place, CodedMatrix] = {}
+    old: dict[Place, CodedMatrix] = {(matrix.constant, matrix.part): matrix for matrix in stored.matrices} if stored is not None else {}
     coding = plan.coding(machine)
     for number, layer in enumerate(found, 1):
-        form = _quantised(network, layer, coding, plan)
+        matrix, form = _coded(network, layer, old, coding, plan)
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
-        assert layer.layer.weight is not None
-        place = layer.layer.weight, layer.layer.part
-        coded[place] = CodedMatrix.of(*place, layer.name, form, OPTIONS)
-        constants[layer.layer.weight] = put_weights(replace(network, constants=constants), layer, real_weights(form))
+        coded[matrix.constant, matrix.part] = matrix
+        constants[matrix.constant] = put_weights(replace(network, constants=constants), layer, real_weights(form))
         del form
         progress("prune, quantise, prepare", number, len(found))
-    changed = replace(network, constants=constants, passes=(*network.passes, plan.text))
+    text = _text(plan, sum(matrix is old.get(place) for place, matrix in coded.items()), len(coded))
+    changed = replace(network, constants=constants, passes=network.passes if text == AS_STORED else (*network.passes, text))
     return Prepared(
         network=changed,
         file=NetworkFile(network=changed, matrices=tuple(coded.values())),
         machine=machine,
         plan=plan,
+        text=text,
         layers=found,
         lowered=connect(network, found, lowered, machine),
         left_out=left_out,
     )
+
+
+def _coded(
+    network: Network, layer: MachineLayer, stored: Mapping[Place, CodedMatrix], coding: PostTraining, plan: Plan
+) -> tuple[CodedMatrix, Form]:
+    """Return the stored matrix of a layer where it serves as it is, else its weights quantised."""
+    assert layer.layer.weight is not None
+    place = layer.layer.weight, layer.layer.part
+    if place in stored and plan.of(layer.name) == 1:
+        form = stored[place].decode()
+        if coding.covers(form):
+            return stored[place], form
+    form = _quantised(network, layer, coding, plan)
+    return CodedMatrix.of(*place, layer.name, form, OPTIONS), form
+
+
+def _text(plan: Plan, kept: int, matrices: int) -> str:
+    """Return how the weights were prepared, in words."""
+    if not kept:
+        return plan.text
+    return AS_STORED if kept == matrices else f"{kept} of {matrices} matrices {AS_STORED}, the others: {plan.text}"
 
 
 def _quantised(network: Network, layer: MachineLayer, coding: PostTraining, plan: Plan) -> Form:
@@ -216,7 +244,7 @@ def estimate(
     found = [simulate(prepared, image(), engine, progress) for image in images]
     found_quality = quality()
     layers = tuple(zip(*found, strict=True))
-    recipe, shape = prepared.plan.text, repr((network.name, [layer.layer for layer in prepared.layers]))
+    recipe, shape = prepared.text, repr((network.name, [layer.layer for layer in prepared.layers]))
     return RunResult(
         workload=Source(name=network.name, hash=_hash(shape)),
         model=Source(name=f"{network.name} (estimate)", hash=content_hash(prepared.file.data)),

@@ -226,6 +226,11 @@ class RunResult:
         """float32 parameter bytes over file bytes."""
         return self.float_bytes / self.file_bytes
 
+    @property
+    def synthetic_weights(self) -> bool:
+        """Whether the weights are made up, so that errors mean nothing; synthetic inputs beside trained weights do not count."""
+        return "synthetic weights" in self.weight_source.lower()
+
 
 def _converter() -> cattrs.Converter:
     return cattrs.Converter(forbid_extra_keys=True)

@@ -50,14 +50,9 @@ def index_ranges(indices: Sequence[int]) -> str:
     return ", ".join(texts) + (f" and {more:,} more" if more else "")
 
 
-def is_synthetic(run: RunResult) -> bool:
-    """Whether a run's weights are made up rather than trained: its accuracy then means nothing."""
-    return any(word in run.weight_source.lower() for word in ("synthetic", "random"))
-
-
 def remarks(machines: Sequence[Machine]) -> list[str]:
     """Return what a reader must know before believing a number: synthetic weights, stand-in prices, leakage that is not known."""
-    made_up = [machine.label for machine in machines if is_synthetic(machine.run)]
+    made_up = [machine.label for machine in machines if machine.run.synthetic_weights]
     found = []
     if made_up:
         found.append(

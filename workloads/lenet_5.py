@@ -1,13 +1,13 @@
 """LeNet-5 as Caffe has it: the convolutional digit classifier that pruning and compression papers report."""
 
 from qsim.formats.fixed import FixedFormat
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation
 from workloads.workload import ConvolutionShape, LayerShape, Normalisation, Published, Training, Workload
 
 
-def _pool(side: int, channels: int) -> Geometry:
-    return Geometry(height=side, width=side, channels=channels, kernel=(2, 2), stride=(2, 2))
+def _pool(side: int, channels: int) -> ImageGeometry:
+    return ImageGeometry(height=side, width=side, channels=channels, kernel=(2, 2), stride=(2, 2))
 
 
 WORKLOAD = Workload(
@@ -21,14 +21,14 @@ WORKLOAD = Workload(
     layers=(
         ConvolutionShape(
             name="conv1",
-            geometry=Geometry(height=28, width=28, channels=1, kernel=(5, 5)),
+            geometry=ImageGeometry(height=28, width=28, channels=1, kernel=(5, 5)),
             out_channels=20,
             activation=Activation.NONE,
             pool=_pool(24, 20),
         ),
         ConvolutionShape(
             name="conv2",
-            geometry=Geometry(height=12, width=12, channels=20, kernel=(5, 5)),
+            geometry=ImageGeometry(height=12, width=12, channels=20, kernel=(5, 5)),
             out_channels=50,
             activation=Activation.NONE,
             pool=_pool(8, 50),

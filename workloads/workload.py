@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from qsim.errors import FieldError
 from qsim.formats.fixed import FixedFormat
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation
 
 
@@ -34,12 +34,12 @@ class LayerShape:
         return self.inputs
 
     @property
-    def geometry(self) -> Geometry | None:
+    def geometry(self) -> ImageGeometry | None:
         """No window."""
         return None
 
     @property
-    def pool(self) -> Geometry | None:
+    def pool(self) -> ImageGeometry | None:
         """No pool."""
         return None
 
@@ -54,10 +54,10 @@ class ConvolutionShape:
     """One convolution: ``out_channels x geometry.columns`` weights, ``out_channels`` biases, then ``activation`` and a max ``pool``."""
 
     name: str
-    geometry: Geometry
+    geometry: ImageGeometry
     out_channels: int
     activation: Activation
-    pool: Geometry | None = None
+    pool: ImageGeometry | None = None
 
     def __post_init__(self) -> None:
         if self.out_channels < 1 or self.out_channels % self.geometry.groups:

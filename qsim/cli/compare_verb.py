@@ -78,7 +78,13 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
     technologies = ", ".join(dict.fromkeys(run.technology.name for run in runs))
     inputs = "different inputs, so that time and energy are not comparable" if _differ(runs) else f"{len(runs[0].inputs)} inputs"
     caption = f"One inference, mean over {inputs}. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
-    return table("Designs", columns, cells, caption=caption, text_columns=2)
+    return table("Designs", columns, cells, caption=_synthetic(runs) + caption, text_columns=2)
+
+
+def _synthetic(runs: list[RunResult]) -> str:
+    """Return the sentence that names the networks whose weights are made up."""
+    names = dict.fromkeys(run.workload.name for run in runs if run.synthetic_weights)
+    return f"SYNTHETIC weights: {', '.join(names)}. " if names else ""
 
 
 def _differ(runs: list[RunResult]) -> bool:

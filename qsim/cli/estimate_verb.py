@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qsim.energy.technology import Technology
     from qsim.estimate import Plan, Prepared
     from qsim.model.network import Array, Network
+    from qsim.model.network_file import NetworkFile
     from qsim.progress import Progress
     from qsim.results import RunResult
 
@@ -63,14 +64,16 @@ def command(
 ) -> None:
     """Prune and quantise a network without retraining, run it on real or random input, simulate and price every matrix layer.
 
-    NETWORK is a name of `qsim list networks` or an .onnx or .pt2 file. Of networks with trained weights the fidelity to the float network
-    is measured too. Operators that are not supported and products of two activations are left out, and said so.
+    NETWORK is a name of `qsim list networks` or an .onnx, .pt2 or .qsn file. The matrices of a .qsn file, which --save writes, are run as
+    they are stored where the machine's PEs take them. Of networks with trained weights the fidelity to the float network is measured too.
+    Operators that are not supported and products of two activations are left out, and said so.
 
     \b
     Examples:
       qsim estimate vgg-16 --out run.json
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
       qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
+      qsim estimate resnet-50.qsn --density 0.4 --set array.pes=128
       qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
       qsim estimate crepe-tiny --bits 4
     """
@@ -88,11 +91,11 @@ def command(
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
     runs: list[RunResult] = []
     with progress() as report:
-        network, plan = _network(name, weights, dims, seed, report), _plan(name, kept, bits)
+        (network, stored), plan = _network(name, weights, dims, seed, report), _plan(name, kept, bits)
         pictures = None if data is None else _pictures(network, data, images, normalise, report)
         measurement = Measurement.of(name, network, seed, report)
         for machine in chosen:
-            prepared = prepare(network, machine, plan, report)
+            prepared = prepare(network, machine, plan, report, stored)
             if save is not None and not runs:
                 prepared.file.save(save)
             if pictures is not None:
@@ -110,6 +113,7 @@ def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str
     """Print what was found."""
     from qsim.cli.compare_verb import comparison, comparison_table
     from qsim.cli.console import console, echo_json, messages
+    from qsim.cli.plain import plain
 
     rows = comparison(runs, None)
     if as_json:
@@ -118,13 +122,16 @@ def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str
     console().print(comparison_table(runs, rows))
     for machine, row in zip(machines, fidelity, strict=False):
         console().print(f"{machine}: {row['text']}", markup=False, soft_wrap=True)
-    messages.print(runs[0].weight_source, markup=False)
+    messages.print(plain(runs[0].weight_source), markup=False)
     if out is not None:
         console().print(f"written to {out}; next: qsim report {out} --out report/")
 
 
-def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, report: "Progress") -> "Network":
+def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, report: "Progress") -> "tuple[Network, NetworkFile | None]":
+    """Return the network, and the file that holds its matrices quantised, if it is one."""
     from qsim.cli.import_verb import numbers, read_network
+    from qsim.estimate import restore
+    from qsim.model.network_file import NetworkFile, is_network_file
     from workloads import NETWORKS, TRAINED
     from workloads.state_dict import load_state
 
@@ -132,15 +139,19 @@ def _network(name: str, weights: Path | None, dims: tuple[str, ...], seed: int, 
     if weights is not None and name not in NETWORKS:
         raise QsimError(path="--weights", rule="used with the name of a network without weights of its own", value=str(weights))
     if weights is not None:
-        return load_state(NETWORKS[name].build(seed), NETWORKS[name].counterpart, weights)
+        return load_state(NETWORKS[name].build(seed), NETWORKS[name].counterpart, weights), None
+    path, stored = Path(name), name not in known and (is_network_file(name) or Path(name).suffix == ".qsn")
+    if dims and (stored or name in known):
+        kind = "a stored network" if stored else "a network by name"
+        raise QsimError(path="--dim", rule=f"absent for {kind}, whose sizes are fixed", value=dims[0])
     if name in known:
-        if dims:
-            raise QsimError(path="--dim", rule="absent for a network by name, whose sizes are fixed", value=dims[0])
-        return known[name].build(seed)
-    path = Path(name)
+        return known[name].build(seed), None
+    if stored:
+        file = NetworkFile.load(path)
+        return restore(file), file
     if not path.suffix:
         raise QsimError(path="network", rule=f"a file or the name of a network{nearest(name, known)}", value=name, legal=tuple(known))
-    return read_network(path, numbers("--dim", dims, int), {}, True, False, seed, report)[0]
+    return read_network(path, numbers("--dim", dims, int), {}, True, False, seed, report)[0], None
 
 
 def _is_default(option: str) -> bool:

@@ -152,9 +152,9 @@ def _verdict(agreement: "Agreement | None") -> str:
 
 def _cells(layer: "MatrixLayer") -> tuple[str, ...]:
     groups = f"{layer.groups} x " if layer.groups > 1 else ""
-    kernel = "" if layer.geometry is None else _sizes(layer.geometry.kernel) + "".join(
+    kernel = "" if layer.window is None else _sizes(layer.window.kernel) + "".join(
         f" {word} {_sizes(found)}"
-        for word, found in (("stride", layer.geometry.strides), ("dilation", layer.geometry.dilations))
+        for word, found in (("stride", layer.window.strides), ("dilation", layer.window.dilations))
         if set(found) != {1}
     )  # fmt: skip
     return (

@@ -1,4 +1,4 @@
-"""``qsim inspect``: what every byte of a .qsz file is."""
+"""``qsim inspect``: what every byte of a .qsz or .qsn file is."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,10 @@ from rich.table import Table
 from qsim.cli.options import json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from qsim.encode.sizes import SizeRow
+    from qsim.formats.layer import CompressedLayer
     from qsim.model.compressed import CompressedModel
 
 COLUMNS = (
@@ -38,15 +41,23 @@ STREAMS = ("layer", "stream", "kind", "symbols", "bytes", "bits a symbol", "entr
 @click.option("--recipe", "show_recipe", is_flag=True, help="Print the recipe that made the file.")
 @json_option
 def command(file: Path, show_recipe: bool, as_json: bool) -> None:
-    """Show Deep Compression's table for a file, layer by layer, and what its bytes are spent on.
+    """Show Deep Compression's table for a .qsz file, layer by layer, and what its bytes are spent on.
+
+    Of a .qsn file, which `qsim estimate --save` writes: the matrices, and what the bytes are spent on.
 
     \b
-    Example:
+    Examples:
       qsim inspect lenet.qsz
+      qsim inspect resnet-50.qsn
     """
     from qsim.cli.console import echo_json
     from qsim.model.compressed import CompressedModel
+    from qsim.model.network_file import is_network_file
 
+    if is_network_file(file):
+        from qsim.cli.inspect_network import inspect_network
+
+        return inspect_network(file, show_recipe, as_json)
     model = CompressedModel.load(file)
     if as_json:
         echo_json(_facts(model, file))
@@ -54,6 +65,7 @@ def command(file: Path, show_recipe: bool, as_json: bool) -> None:
         click.echo(model.recipe_text)
     else:
         _show(model, file)
+    return None
 
 
 def _facts(model: "CompressedModel", file: Path) -> dict[str, object]:
@@ -69,24 +81,29 @@ def _facts(model: "CompressedModel", file: Path) -> dict[str, object]:
         "split_bytes": {str(kind): size for kind, size in model.bytes_by_kind.items()},
         "shapes": _shapes(model),
         "layers": [dataclasses.asdict(row) for row in table(model)],
-        "streams": _streams(model),
+        "streams": streams(_encoded(model)),
         "notes": dict(model.notes),
         "weight_source": model.weight_source,
         "recipe": model.recipe_text,
     }
 
 
-def _streams(model: "CompressedModel") -> list[dict[str, object]]:
+def _encoded(model: "CompressedModel") -> "Iterable[tuple[str, CompressedLayer]]":
+    return ((layer.node.name, encoded) for layer, encoded in zip(model.layers, model.encoded_layers, strict=True))
+
+
+def streams(layers: "Iterable[tuple[str, CompressedLayer]]") -> list[dict[str, object]]:
+    """Return the streams of layers, each with its name, as JSON."""
     return [
         {
-            "layer": layer.node.name,
+            "layer": name,
             "stream": stream.name,
             "kind": str(stream.kind),
             "symbols": stream.symbols,
             "bits": stream.bits,
             "entropy_bits": stream.entropy_bits,
         }
-        for layer, encoded in zip(model.layers, model.encoded_layers, strict=True)
+        for name, encoded in layers
         for stream in encoded.streams
     ]
 
@@ -98,8 +115,8 @@ def _show(model: "CompressedModel", file: Path) -> None:
     on_disk, float_bytes = file.stat().st_size, model.float_bytes
     out = console()
     out.print(_size_table(model, file))
-    out.print(_stream_table(model))
-    out.print(_share_table(model, on_disk))
+    out.print(stream_table(_encoded(model)))
+    out.print(share_table({str(kind): size for kind, size in model.bytes_by_kind.items()}, on_disk))
     out.print(plain("shapes: " + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in _shapes(model))))
     out.print(f"{float_bytes:,} bytes of float32 parameters / {on_disk:,} bytes on disk = {float_bytes / on_disk:.2f}x smaller")
     out.print(f"content hash {model.content_hash}", plain(f"weights: {model.weight_source or 'source not stated'}"), sep="\n")
@@ -138,23 +155,25 @@ def _cells(row: "SizeRow") -> tuple[str, ...]:
     )
 
 
-def _stream_table(model: "CompressedModel") -> Table:
+def stream_table(layers: "Iterable[tuple[str, CompressedLayer]]") -> Table:
+    """Return the table of the streams of layers, each with its name."""
     from qsim.cli.console import table
     from qsim.formats.layer import StreamKind
 
     rows = []
-    for layer, encoded in zip(model.layers, model.encoded_layers, strict=True):
+    for name, encoded in layers:
         for stream in encoded.streams:
             each = max(1, stream.symbols)
             entropy = f"{stream.entropy_bits / each:.3f}" if stream.kind is not StreamKind.TABLE else "-"
             found = f"{stream.symbols:,}", f"{len(stream.payload):,}", f"{stream.bits / each:.3f}", entropy
-            rows.append((layer.node.name, stream.name, str(stream.kind), *found))
+            rows.append((name, stream.name, str(stream.kind), *found))
     caption = "Entropy is of first order: what a code that knows the histogram of a stream and nothing else can reach."
     return table("Streams", STREAMS, rows, caption=caption, text_columns=3)
 
 
-def _share_table(model: "CompressedModel", on_disk: int) -> Table:
+def share_table(split: "Mapping[str, int]", on_disk: int) -> Table:
+    """Return the table of what the bytes of a file are spent on."""
     from qsim.cli.console import table
 
-    shares = [(str(kind), f"{size:,}", f"{100 * size / on_disk:.1f} %") for kind, size in model.bytes_by_kind.items()]
+    shares = [(kind, f"{size:,}", f"{100 * size / on_disk:.1f} %") for kind, size in split.items()]
     return table("Bytes by what they are spent on", ("kind", "bytes", "share"), [*shares, ("file on disk", f"{on_disk:,}", "100.0 %")])

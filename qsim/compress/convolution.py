@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """What slides over an image in a layer: its ``convolution`` (None: fully connected) and the max ``pool`` behind it (None: none)."""
 
-    convolution: Geometry | None = None
-    pool: Geometry | None = None
+    convolution: ImageGeometry | None = None
+    pool: ImageGeometry | None = None
 
 
 def forward(
@@ -77,7 +77,7 @@ def has_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _convolve(flat: Tensor, geometry: Geometry, weight: Tensor, bias: Tensor, outside: float) -> Tensor:
+def _convolve(flat: Tensor, geometry: ImageGeometry, weight: Tensor, bias: Tensor, outside: float) -> Tensor:
     if geometry.channels == 1 and geometry.dilation == (1, 1):
         # One matrix product over all windows takes 11 ms for LeNet-5's first layer, forward and back, where conv2d takes 27 (128 images).
         return f.linear(_windows(planes_of(flat, geometry, outside), geometry), weight, bias).view(len(flat), -1)
@@ -86,17 +86,17 @@ def _convolve(flat: Tensor, geometry: Geometry, weight: Tensor, bias: Tensor, ou
     return _flat(f.conv2d(planes, kernel, bias, geometry.stride, dilation=geometry.dilation, groups=geometry.groups))
 
 
-def _windows(planes: Tensor, geometry: Geometry) -> Tensor:
+def _windows(planes: Tensor, geometry: ImageGeometry) -> Tensor:
     """Return the windows [n * pixels, taps] of images [n, 1, height, width]."""
     sliding = planes[:, 0].unfold(1, geometry.kernel[0], geometry.stride[0]).unfold(2, geometry.kernel[1], geometry.stride[1])
     return sliding.reshape(-1, geometry.taps)
 
 
-def _pool(flat: Tensor, geometry: Geometry) -> Tensor:
+def _pool(flat: Tensor, geometry: ImageGeometry) -> Tensor:
     return _flat(f.max_pool2d(planes_of(flat, geometry, -torch.inf), geometry.kernel, geometry.stride, dilation=geometry.dilation))
 
 
-def planes_of(flat: Tensor, geometry: Geometry, outside: float) -> Tensor:
+def planes_of(flat: Tensor, geometry: ImageGeometry, outside: float) -> Tensor:
     """Return flat images as [n, channels, height, width], channels last in memory, padded with ``outside``."""
     top, left, bottom, right = geometry.padding
     planes = flat.view(-1, *geometry.input_shape).permute(0, 3, 1, 2)

@@ -12,7 +12,7 @@ import numpy as np
 
 from qsim.compress.task import FloatState, LayerLike, NormalisationLike, TaskLike
 from qsim.errors import RecipeError
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation
 
 
@@ -75,12 +75,12 @@ class Half:
         return self.columns
 
     @property
-    def geometry(self) -> Geometry | None:
+    def geometry(self) -> ImageGeometry | None:
         """No window."""
         return None
 
     @property
-    def pool(self) -> Geometry | None:
+    def pool(self) -> ImageGeometry | None:
         """No pool."""
         return None
 

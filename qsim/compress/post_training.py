@@ -59,6 +59,18 @@ class PostTraining:
             case _:
                 assert_never(self.coding)
 
+    def covers(self, form: Form) -> bool:
+        """Whether ``form`` is of this coding, its codes no wider than ``bits``: quantising it again would only lose."""
+        match form:
+            case Dense():
+                return self.coding is Coding.FIXED and form.weight_format.width <= self.bits
+            case ScalarCoded():
+                return self.coding is Coding.CODEBOOK and len(form.codebook) < 1 << self.bits
+            case Pyramid():
+                return self.coding is Coding.PULSES and int(np.abs(form.pulses).max(initial=0)) < 1 << (self.bits - 1)
+            case _:
+                return False
+
 
 def kept(weights: Weights, density: float) -> BoolArray:
     """Return the mask of the largest magnitudes, of equal ones the first; zeros are never kept."""

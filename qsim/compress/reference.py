@@ -17,7 +17,7 @@ from torch import Tensor
 from qsim.formats.fixed import FixedFormat
 from qsim.formats.layer import Pyramid
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation, Convolution, FullyConnected, MaxPool
 
 LARGEST_EXACT = 2**53  # integers up to here are exact in a double, and so are products and sums below it
@@ -108,7 +108,7 @@ class _IntegerLayer:
 
 
 class _IntegerConvolution:
-    def __init__(self, layer: QuantisedLayer, geometry: Geometry) -> None:
+    def __init__(self, layer: QuantisedLayer, geometry: ImageGeometry) -> None:
         self._layer, self._geometry, self._rows = _IntegerLayer(layer), geometry, layer.node.rows
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class _IntegerConvolution:
 
 
 class _IntegerPool:
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: ImageGeometry) -> None:
         self._geometry = geometry
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class _IntegerPool:
         return largest.permute(0, 2, 3, 1).reshape(len(inputs), -1).long()
 
 
-def _planes(inputs: Tensor, geometry: Geometry, outside: float) -> Tensor:
+def _planes(inputs: Tensor, geometry: ImageGeometry, outside: float) -> Tensor:
     """Return images [n, channels, height, width], padded with ``outside``, as doubles."""
     top, left, bottom, right = geometry.padding
     images = inputs.double().view(-1, geometry.height, geometry.width, geometry.channels).permute(0, 3, 1, 2)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.formats.fixed import FixedFormat
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation
 
 FloatState = dict[str, npt.NDArray[np.float32]]
@@ -41,11 +41,11 @@ class LayerLike(Protocol):
         """What is applied to the results."""
 
     @property
-    def geometry(self) -> Geometry | None:
+    def geometry(self) -> ImageGeometry | None:
         """The window of a convolution; None for a fully connected layer."""
 
     @property
-    def pool(self) -> Geometry | None:
+    def pool(self) -> ImageGeometry | None:
         """The window of the max pool that follows the activation, or None."""
 
 

@@ -27,7 +27,7 @@ from qsim.lvq.krslvq import KRSLVQ
 from qsim.lvq.lgmlvq import LGMLVQ
 from qsim.lvq.lgrlvq import LGRLVQ
 from qsim.model.compressed import OUTPUT_CLASSES, CompressedModel
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation
 from qsim.progress import Progress, silent
 
@@ -40,8 +40,8 @@ class Projection:
     inputs: int
     rows: int
     activation: Activation = Activation.NONE
-    geometry: Geometry | None = None
-    pool: Geometry | None = None
+    geometry: ImageGeometry | None = None
+    pool: ImageGeometry | None = None
 
     @property
     def columns(self) -> int:

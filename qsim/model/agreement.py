@@ -45,11 +45,16 @@ class Agreement:
 
 
 def random_inputs(network: Network, seed: int) -> dict[str, Array]:
-    """Return inputs: standard normal floats; integers that index a table of n rows from 0 to n - 1, others 0 or 1; random truth values."""
+    """Return inputs: standard normal floats; integers that index a table of n rows from 0 to n - 1, of 8 bits any, others 0 or 1; random
+    truth values.
+    """
     rng, found = np.random.default_rng(seed), {}
     for name in network.inputs:
         expected = network.tensors[name]
-        if expected.dtype.kind in "iub":
+        if expected.dtype in (np.int8, np.uint8):  # pixels and the like: no operator has indices of 8 bits
+            limits = np.iinfo(expected.dtype)
+            found[name] = rng.integers(limits.min, limits.max, expected.shape, dtype=expected.dtype, endpoint=True)
+        elif expected.dtype.kind in "iub":
             most = 2 if expected.dtype.kind == "b" else _rows_indexed(network, name)
             found[name] = rng.integers(0, most, expected.shape).astype(expected.dtype)
         else:

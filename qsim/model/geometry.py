@@ -29,7 +29,7 @@ PADDING = -1  # in place of an index: the tap lies outside the image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
+class ImageGeometry:
     """A window on an image of ``height`` x ``width`` pixels of ``channels``.
 
     ``kernel``, ``stride`` and ``dilation`` are (vertical, horizontal); ``padding`` is (top, left, bottom, right) in pixels. With
@@ -116,12 +116,15 @@ class Geometry:
 
 
 def read_windows(images: npt.NDArray[Number], index: IntArray) -> npt.NDArray[Number]:
-    """Return what windows on flat ``images`` [n, inputs] read [n * pixels, columns], 0 outside; ``index`` is a :meth:`Geometry.gather`."""
+    """Return what windows on flat ``images`` [n, inputs] read [n * pixels, columns], 0 outside.
+
+    ``index`` is an :meth:`ImageGeometry.gather`.
+    """
     padded = np.concatenate([images, np.zeros((len(images), 1), dtype=images.dtype)], axis=1)  # PADDING, -1, is its last column
     return np.take(padded, index.reshape(-1), axis=1).reshape(len(images) * len(index), index.shape[1])
 
 
-def read_maxima(images: npt.NDArray[Number], geometry: Geometry) -> npt.NDArray[Number]:
+def read_maxima(images: npt.NDArray[Number], geometry: ImageGeometry) -> npt.NDArray[Number]:
     """Return the largest element of each window and channel [n, pixels * channels] of flat ``images`` [n, inputs]; padding never counts."""
     planes = images.reshape(len(images), -1, geometry.channels)
     positions = geometry.positions()
@@ -142,7 +145,7 @@ def axis_positions(size: int, outputs: int, kernel: int, stride: int, before: in
     return np.where((place < 0) | (place >= size), PADDING, place)
 
 
-def expand_groups(weights: npt.NDArray[Number], geometry: Geometry) -> npt.NDArray[Number]:
+def expand_groups(weights: npt.NDArray[Number], geometry: ImageGeometry) -> npt.NDArray[Number]:
     """Return the weights over all channels [outputs, taps * channels], zero outside each output channel's group.
 
     ``weights`` [outputs, taps * channels / groups] is the matrix as it is stored.

@@ -12,7 +12,7 @@ import numpy as np
 
 from qsim.errors import FieldError
 from qsim.formats.fixed import FixedFormat, Overflow, Rounding
-from qsim.model.geometry import PADDING, Geometry, axis_positions
+from qsim.model.geometry import PADDING, ImageGeometry, axis_positions
 
 
 class Activation(StrEnum):
@@ -124,7 +124,7 @@ class Convolution(_Datapath):
     (:mod:`qsim.model.geometry`); with groups, only the channels of the row's own group. Padding reads 0.
     """
 
-    geometry: Geometry
+    geometry: ImageGeometry
     out_channels: int
 
     def __post_init__(self) -> None:
@@ -169,7 +169,7 @@ class MaxPool:
     """The largest activation of each window, channel by channel; padding never counts. It has no weights and keeps the format."""
 
     name: str
-    geometry: Geometry
+    geometry: ImageGeometry
     input_format: FixedFormat
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from typing import assert_never
 from qsim.errors import FieldError
 from qsim.formats.fields import Fields
 from qsim.formats.fixed import FixedFormat
-from qsim.model.geometry import MAX_AXIS, MAX_CHANNELS, MAX_KERNEL, Geometry
+from qsim.model.geometry import MAX_AXIS, MAX_CHANNELS, MAX_KERNEL, ImageGeometry
 from qsim.model.graph import Activation, Convolution, FullyConnected, Graph, MaxPool, Node, Weighted
 
 MAX_NODES = 256
@@ -57,7 +57,7 @@ def _describe_datapath(node: Weighted) -> list[object]:
     return [list(Activation).index(node.activation), *formats, *(() if node.limit is None else (node.limit,))]
 
 
-def _describe_window(geometry: Geometry) -> list[int]:
+def _describe_window(geometry: ImageGeometry) -> list[int]:
     return [*geometry.kernel, *geometry.stride, *geometry.padding, *geometry.dilation]
 
 
@@ -150,13 +150,13 @@ def _read_datapath(fields: Fields) -> tuple[Activation, FixedFormat, FixedFormat
     return activation, output, bias, accumulator, limit
 
 
-def _read_geometry(window: Fields, shape: tuple[int, ...], *, grouped: bool = False) -> Geometry:
+def _read_geometry(window: Fields, shape: tuple[int, ...], *, grouped: bool = False) -> ImageGeometry:
     height, width, channels = shape
     kernel = window.integer("kernel", 1, MAX_KERNEL), window.integer("kernel", 1, MAX_KERNEL)
     stride = window.integer("stride", 1, MAX_AXIS), window.integer("stride", 1, MAX_AXIS)
     top, left, bottom, right = (window.integer("padding", 0, MAX_KERNEL) for _ in range(4))
     dilation = window.integer("dilation", 1, MAX_KERNEL), window.integer("dilation", 1, MAX_KERNEL)
-    return Geometry(
+    return ImageGeometry(
         height=height,
         width=width,
         channels=channels,

@@ -2,7 +2,7 @@
 
 This is the seam between a network and the machines. Each :class:`MatrixLayer` names its weights and the tensor that it
 reads, so that a simulator takes the weights from the network, the activations from real inference
-(:func:`qsim.model.reference.run` with ``keep``), and the geometry from here.
+(:func:`qsim.model.reference.run` with ``keep``), and the window from here.
 """
 
 import math
@@ -16,6 +16,7 @@ from qsim.errors import FieldError
 from qsim.model.network import Array, Network, Operator
 from qsim.model.operators.convolution import convolution_window, transposed_window
 from qsim.model.operators.kind import Call, placeholder
+from qsim.model.operators.windows import Window
 
 
 class LayerKind(StrEnum):
@@ -28,20 +29,6 @@ class LayerKind(StrEnum):
     GRU_GATES = "gru_gates"
     RNN_GATES = "rnn_gates"
     MATMUL = "matmul"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
-    """Geometry of a (transposed) convolution over one or more spatial axes; one number per axis, ``auto_pad`` resolved.
-
-    ``pads_begin`` and ``pads_end`` are zeros added before and after each axis (for a transposed convolution: outputs cut off).
-    """
-
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    pads_begin: tuple[int, ...]
-    pads_end: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +50,7 @@ class MatrixLayer:
     ``operator`` names the operator of the network, ``weight`` and ``bias`` constants of it (None for none; a matmul has no
     weight: both operands are activations, ``second`` names the other). ``input`` is the activation tensor that is read;
     of a recurrent matrix it is the tensor of all hidden states, which is the operator's output, used one step later.
-    ``part`` is the direction of a recurrent layer; ``transposed``
+    ``window`` is that of a (transposed) convolution, ``auto_pad`` resolved; ``part`` is the direction of a recurrent layer; ``transposed``
     says that the constant already lies as [outputs, columns]. ``relu`` says that a ReLU follows directly, so that output zeros are real.
     """
 
@@ -80,7 +67,7 @@ class MatrixLayer:
     columns: int
     groups: int = 1
     vectors: int = 1
-    geometry: Geometry | None = None
+    window: Window | None = None
     second: str | None = None
     recurrent: bool = False
     part: int | None = None
@@ -100,7 +87,7 @@ class MatrixLayer:
     @property
     def depthwise(self) -> bool:
         """Whether every channel is a group of its own."""
-        return self.geometry is not None and self.groups > 1 and self.columns == math.prod(self.geometry.kernel)
+        return self.window is not None and self.groups > 1 and self.columns == math.prod(self.window.kernel)
 
 
 def matrix_layers(network: Network) -> tuple[MatrixLayer, ...]:
@@ -209,15 +196,12 @@ def _convolution(context: _Context, operator: Operator) -> list[MatrixLayer]:
         kind, (window, groups, _) = LayerKind.TRANSPOSED_CONVOLUTION, transposed_window(call)
         outputs, columns = math.prod(shape[1:]), shape[0] // groups
     pixels = context.shape(output if operator.kind == "Conv" else x)
-    geometry = Geometry(
-        kernel=window.kernel, strides=window.strides, dilations=window.dilations, pads_begin=window.begin, pads_end=window.end
-    )
     bias = operator.inputs[2] if len(operator.inputs) > 2 and operator.inputs[2] else None
     return [
         MatrixLayer(
             name=operator.name, kind=kind, operator=operator.name, weight=weight, bias=bias, input=x, output=output,
             input_shape=context.shape(x), output_shape=context.shape(output), outputs=outputs, columns=columns, groups=groups,
-            vectors=pixels[0] * math.prod(pixels[2:]), geometry=geometry, relu=context.relu(output),
+            vectors=pixels[0] * math.prod(pixels[2:]), window=window, relu=context.relu(output),
         )
     ]  # fmt: skip
 

@@ -127,6 +127,15 @@ class NetworkFile:
             raise FileFormatError(f"the file describes an impossible network: {error}") from error
 
 
+def is_network_file(path: str | Path) -> bool:
+    """Whether a file begins as a stored network does; False for one that cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def _bytes_of(value: Array) -> bytes:
     return np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<")).tobytes()
 

@@ -16,7 +16,7 @@ from qsim.arch.timing import TIMINGS
 from qsim.errors import UnsupportedProgram
 from qsim.formats.fixed import IntArray
 from qsim.formats.layer import Form, ScalarCoded
-from qsim.model.geometry import PADDING, Geometry, expand_groups
+from qsim.model.geometry import PADDING, ImageGeometry, expand_groups
 from qsim.sim.blocks import Block, Columns, cut_rows, rows_of
 from qsim.sim.layout import check_memories
 from qsim.sim.pixels import ActivationMap, PixelPrograms, PlaceArray
@@ -44,7 +44,7 @@ class LoweredConvolution:
     """
 
     name: str
-    geometry: Geometry
+    geometry: ImageGeometry
     out_channels: int
     machine: Architecture
     first: bool
@@ -147,7 +147,7 @@ class Boundary:
 
 
 def lower_convolution(
-    form: Form, geometry: Geometry, bias_bits: int, machine: Architecture, name: str, boundary: Boundary | None = None
+    form: Form, geometry: ImageGeometry, bias_bits: int, machine: Architecture, name: str, boundary: Boundary | None = None
 ) -> LoweredConvolution:
     """Prepare a convolution with the weights of ``form`` [out channels, geometry.columns] for ``machine``.
 
@@ -181,7 +181,7 @@ def lower_convolution(
 
 
 def _passes(
-    form: Form, geometry: Geometry, whole: bool, columns: Columns, bias_bits: int, machine: Architecture, name: str
+    form: Form, geometry: ImageGeometry, whole: bool, columns: Columns, bias_bits: int, machine: Architecture, name: str
 ) -> Iterator[Pass]:
     """Groups one by one; where each column has the same length all groups are alike and one stands for all."""
     groups = 1 if whole else geometry.groups
@@ -192,7 +192,7 @@ def _passes(
             yield Pass(block=block, group=None if groups == 1 else group, repeats=groups if alike else 1)
 
 
-def one_matrix(form: Form, geometry: Geometry) -> ScalarCoded:
+def one_matrix(form: Form, geometry: ImageGeometry) -> ScalarCoded:
     """Return the weights of all groups as one block matrix, empty outside the groups."""
     if not isinstance(form, ScalarCoded):
         rule = "ScalarCoded on a sparse PE (choose another machine, or a recipe with a scalar codebook)"
@@ -207,7 +207,7 @@ def activation_bytes(elements: int, machine: Architecture) -> int:
     return -(-elements * machine.array.activation_bits // (BITS_PER_BYTE * machine.array.pes))
 
 
-def _spilled(geometry: Geometry, passes: tuple[Pass, ...], boundary: Boundary, rows: int, machine: Architecture, name: str) -> bool:
+def _spilled(geometry: ImageGeometry, passes: tuple[Pass, ...], boundary: Boundary, rows: int, machine: Architecture, name: str) -> bool:
     """Whether input and output do not fit together; then the rows of a window and one row of outputs must."""
     width, most = machine.scan.row_width, machine.activations.bytes
     channels = -(-geometry.channels // width) * width

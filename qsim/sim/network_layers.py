@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.errors import UnsupportedProgram
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.matrix_layers import LayerKind, MatrixLayer, weight_matrices
 from qsim.model.network import Network
 
@@ -31,7 +31,7 @@ class MachineLayer:
     """``geometry`` of the layer on a machine, channels last, and its ``rows`` (output channels); ``layer`` is where it comes from."""
 
     layer: MatrixLayer
-    geometry: Geometry
+    geometry: ImageGeometry
     rows: int
 
     @property
@@ -60,8 +60,8 @@ def machine_layer(layer: MatrixLayer) -> MachineLayer:
             return MachineLayer(layer=layer, geometry=_vectors(layer.vectors, layer.columns), rows=layer.outputs)
 
 
-def _vectors(count: int, columns: int) -> Geometry:
-    return Geometry(height=count, width=1, channels=columns, kernel=(1, 1))
+def _vectors(count: int, columns: int) -> ImageGeometry:
+    return ImageGeometry(height=count, width=1, channels=columns, kernel=(1, 1))
 
 
 def _plane(sizes: tuple[int, ...], filler: int) -> tuple[int, int]:
@@ -73,14 +73,14 @@ def _images(layer: MatrixLayer) -> None:
         raise UnsupportedProgram(path=layer.name, rule="one image or line of pixels with its channels", value=list(layer.input_shape))
 
 
-def _convolution(layer: MatrixLayer) -> Geometry:
+def _convolution(layer: MatrixLayer) -> ImageGeometry:
     _images(layer)
-    found = layer.geometry
+    found = layer.window
     assert found is not None
     height, width = _plane(layer.input_shape[2:], 1)
-    top, left = _plane(found.pads_begin, 0)
-    bottom, right = _plane(found.pads_end, 0)
-    return Geometry(
+    top, left = _plane(found.begin, 0)
+    bottom, right = _plane(found.end, 0)
+    return ImageGeometry(
         height=height,
         width=width,
         channels=layer.input_shape[1],
@@ -92,20 +92,20 @@ def _convolution(layer: MatrixLayer) -> Geometry:
     )
 
 
-def _transposed(layer: MatrixLayer) -> Geometry:
+def _transposed(layer: MatrixLayer) -> ImageGeometry:
     _images(layer)
-    found = layer.geometry
+    found = layer.window
     assert found is not None
     sizes, outputs = _plane(layer.input_shape[2:], 1), _plane(layer.output_shape[2:], 1)
     kernel, strides, dilations = _plane(found.kernel, 1), _plane(found.strides, 1), _plane(found.dilations, 1)
-    begin = _plane(found.pads_begin, 0)
+    begin = _plane(found.begin, 0)
     stuffed = [(size - 1) * stride + 1 for size, stride in zip(sizes, strides, strict=True)]
     reach = [gap * (size - 1) for size, gap in zip(kernel, dilations, strict=True)]
     before = [far - cut for far, cut in zip(reach, begin, strict=True)]
     after = [out - size - pad + far for out, size, pad, far in zip(outputs, stuffed, before, reach, strict=True)]
     if min(*before, *after) < 0:
-        raise UnsupportedProgram(path=layer.name, rule="cut by no more than the reach of its kernel", value=list(found.pads_begin))
-    return Geometry(
+        raise UnsupportedProgram(path=layer.name, rule="cut by no more than the reach of its kernel", value=list(found.begin))
+    return ImageGeometry(
         height=stuffed[0],
         width=stuffed[1],
         channels=layer.input_shape[1],
@@ -161,8 +161,8 @@ def machine_activations(found: MachineLayer, tensor: npt.NDArray[Any]) -> npt.ND
             flat: npt.NDArray[Any] = np.moveaxis(tensor[0], 0, -1).reshape(-1)
             return flat
         case LayerKind.TRANSPOSED_CONVOLUTION:
-            assert layer.geometry is not None
-            strides = _plane(layer.geometry.strides, 1)
+            assert layer.window is not None
+            strides = _plane(layer.window.strides, 1)
             stuffed = np.zeros((geometry.height, geometry.width, geometry.channels), dtype=tensor.dtype)
             pixels = np.moveaxis(tensor[0], 0, -1)
             stuffed[:: strides[0], :: strides[1]] = pixels if pixels.ndim == 3 else pixels[None]

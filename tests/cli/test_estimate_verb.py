@@ -88,6 +88,20 @@ def test_a_network_by_name_is_labelled_synthetic(qsim: Command) -> None:
     assert "density 0.5 stated" in json.loads(text)["weights"]
 
 
+def test_the_table_says_synthetic_weights_and_only_of_those(model: Path, tmp_path: Path, qsim: Command) -> None:
+    """On standard output, of a network by name, of the file that it was stored in, and where runs are compared; not of an ONNX file."""
+    words = ("--density", "0.5", "--save", tmp_path / "lstm.qsn", "--out", tmp_path / "lstm.json")
+    status, text, errors = qsim("estimate", "ese-lstm", *words)
+    assert status == 0, errors
+    assert "SYNTHETIC weights: ese-lstm. One inference" in text
+    assert "SYNTHETIC weights: ese-lstm." in qsim("estimate", tmp_path / "lstm.qsn", "--density", "0.5")[1]
+    status, text, errors = qsim("estimate", model, "--dim", "N=1", "--out", tmp_path / "small.json")
+    assert status == 0, errors
+    assert "SYNTHETIC" not in text
+    assert "SYNTHETIC input" in errors
+    assert "SYNTHETIC weights: ese-lstm. One inference" in qsim("compare", tmp_path / "small.json", tmp_path / "lstm.json")[1]
+
+
 def test_what_is_not_simulated_is_said(qsim: Command) -> None:
     status, text, _ = qsim("estimate", "transformer-encoder", "--json")
     assert status == 0
@@ -121,3 +135,70 @@ def test_inputs_of_another_shape_are_refused(model: Path, tmp_path: Path, qsim: 
     status, _, errors = qsim("estimate", model, "--dim", "N=1", "--input", images)
     assert status == 2
     assert "images.npz.x must be of shape [1, 2, 4, 4], or several of them" in errors
+
+
+@pytest.fixture
+def stored(model: Path, tmp_path: Path, qsim: Command) -> Path:
+    """The network of :func:`model` with half of its weights, as a file; the run that wrote it beside it."""
+    words = ("--dim", "N=1", "--prune", "0.5", "--save", tmp_path / "net.qsn", "--out", tmp_path / "first.json")
+    status, _, errors = qsim("estimate", model, *words)
+    assert status == 0, errors
+    return tmp_path / "net.qsn"
+
+
+def test_a_stored_network_runs_as_it_was_stored(stored: Path, tmp_path: Path, qsim: Command) -> None:
+    """The same cycles, counts, energy and file again, to the bit; requantising a codebook would move its values."""
+    words = ("--save", tmp_path / "again.qsn", "--out", tmp_path / "second.json")
+    status, _, errors = qsim("estimate", stored, *words)
+    assert status == 0, errors
+    assert (tmp_path / "again.qsn").read_bytes() == stored.read_bytes()
+    (first,), (second,) = load_runs(tmp_path / "first.json"), load_runs(tmp_path / "second.json")
+    assert (second.layers, second.energy, second.model, second.file_bytes) == (first.layers, first.energy, first.model, first.file_bytes)
+    assert (second.recipe.name, second.float_bytes) == ("as stored", 4 * (72 + 192))
+    assert "small.onnx" in second.weight_source
+
+
+@pytest.mark.parametrize(
+    ("words", "recipe", "most"),
+    [
+        (("-m", "dense-16b-layer-dram"), "post-training, density 1, codes as wide as the machine's", None),
+        (("--prune", "fc=0.25"), "1 of 2 matrices as stored, the others: post-training, densities by layer, 1 elsewhere", 48),
+        (("--bits", "2"), "post-training, density 1, 2-bit codes", None),
+        (("--bits", "6"), "as stored", None),
+    ],
+)
+def test_a_stored_matrix_that_does_not_serve_is_quantised_again(
+    words: tuple[str, ...], recipe: str, most: int | None, stored: Path, tmp_path: Path, qsim: Command
+) -> None:
+    status, _, errors = qsim("estimate", stored, *words, "--out", tmp_path / "run.json")
+    assert status == 0, errors
+    (run,) = load_runs(tmp_path / "run.json")
+    assert run.recipe.name.startswith(recipe)
+    assert most is None or run.layers[1][0].macs <= most
+
+
+def test_inspect_accounts_for_every_byte_of_a_stored_network(stored: Path, qsim: Command) -> None:
+    status, text, errors = qsim("inspect", stored, "--json")
+    assert status == 0, errors
+    facts, size = json.loads(text), stored.stat().st_size
+    assert facts["bytes"] == size == sum(facts["split_bytes"].values())
+    assert [(row["layer"], row["rows"], row["cols"], row["kept"]) for row in facts["matrices"]] == [("conv", 4, 18, 36), ("fc", 3, 64, 96)]
+    assert sum(row["bytes"] for row in facts["matrices"]) == sum(-(-stream["bits"] // 8) for stream in facts["streams"])
+    assert (facts["float_bytes"], facts["hash"]) == (4 * (72 + 192), stored.read_bytes()[4:36].hex())
+    shown = qsim("inspect", stored)[1]
+    assert all(word in shown for word in ("conv", "ScalarCoded", "3x64", "file on disk", f"{size:,}", "in x: float32[1, 2, 4, 4]"))
+    assert qsim("inspect", stored, "--recipe")[1] == "post-training, density 0.5, codes as wide as the machine's\n"
+
+
+def test_a_stored_network_with_mistakes_is_one_line(stored: Path, tmp_path: Path, qsim: Command) -> None:
+    (tmp_path / "cut.qsn").write_bytes(stored.read_bytes()[:-1])
+    for words, told in (
+        (("estimate", stored, "--dim", "N=1"), "--dim must be absent for a stored network, whose sizes are fixed"),
+        (("estimate", tmp_path / "cut.qsn"), "cut.qsn: file.hash"),
+        (("inspect", tmp_path / "cut.qsn"), "cut.qsn: file.hash"),
+        (("estimate", tmp_path / "none.qsn"), "cannot read"),
+    ):
+        status, _, errors = qsim(*words)
+        assert status == 2
+        assert told in " ".join(errors.split())
+        assert len(errors.splitlines()) == 1

@@ -50,7 +50,7 @@ def test_json(file, capsys):
     assert (found["operators"], found["parameters"], found["macs"]) == (2, 108, 16 * 4 * 27)
     assert 0 <= found["agreement"]["max_error"] < 1e-5
     (layer,) = found["layers"]
-    assert (layer["kind"], layer["geometry"]["strides"], layer["relu"]) == ("convolution", [2, 2], True)
+    assert (layer["kind"], layer["window"]["strides"], layer["relu"]) == ("convolution", [2, 2], True)
 
 
 def test_mistakes_are_one_line(file, tmp_path, capsys):

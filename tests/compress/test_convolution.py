@@ -20,20 +20,20 @@ from qsim.compress.reference import TorchReference
 from qsim.compress.train import Descent, initial_parameters, train_reference
 from qsim.errors import FieldError, RecipeError
 from qsim.model.compressed import CompressedModel
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation, Convolution, MaxPool
 from qsim.sim.semantics import infer
 from tests.compress.test_pipeline import data
 from workloads import WORKLOADS
 from workloads.workload import ConvolutionShape, LayerShape, Workload
 
-PADDED = Geometry(height=6, width=6, channels=1, kernel=(3, 3), padding=(1, 1, 0, 0))
-STRIDED = Geometry(height=5, width=5, channels=4, kernel=(3, 2), stride=(1, 2), padding=(0, 1, 1, 0), groups=2)
+PADDED = ImageGeometry(height=6, width=6, channels=1, kernel=(3, 3), padding=(1, 1, 0, 0))
+STRIDED = ImageGeometry(height=5, width=5, channels=4, kernel=(3, 2), stride=(1, 2), padding=(0, 1, 1, 0), groups=2)
 LAYERS = (
     ConvolutionShape(name="a", geometry=PADDED, out_channels=4, activation=Activation.NONE),
     ConvolutionShape(
         name="b", geometry=STRIDED, out_channels=6, activation=Activation.RELU,
-        pool=Geometry(height=4, width=3, channels=6, kernel=(2, 2), stride=(2, 1)),
+        pool=ImageGeometry(height=4, width=3, channels=6, kernel=(2, 2), stride=(2, 1)),
     ),
     LayerShape(name="c", inputs=24, outputs=3, activation=Activation.NONE),
 )  # fmt: skip
@@ -42,11 +42,11 @@ SMALL = replace(
     name="small",
     layers=(
         ConvolutionShape(
-            name="conv1", geometry=Geometry(height=28, width=28, channels=1, kernel=(5, 5), stride=(2, 2)), out_channels=8,
-            activation=Activation.RELU, pool=Geometry(height=12, width=12, channels=8, kernel=(2, 2), stride=(2, 2)),
+            name="conv1", geometry=ImageGeometry(height=28, width=28, channels=1, kernel=(5, 5), stride=(2, 2)), out_channels=8,
+            activation=Activation.RELU, pool=ImageGeometry(height=12, width=12, channels=8, kernel=(2, 2), stride=(2, 2)),
         ),
         ConvolutionShape(
-            name="conv2", geometry=Geometry(height=6, width=6, channels=8, kernel=(3, 3), padding=(1, 1, 1, 1), groups=2),
+            name="conv2", geometry=ImageGeometry(height=6, width=6, channels=8, kernel=(3, 3), padding=(1, 1, 1, 1), groups=2),
             out_channels=8, activation=Activation.NONE,
         ),
         LayerShape(name="ip", inputs=288, outputs=10, activation=Activation.NONE),

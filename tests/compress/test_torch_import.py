@@ -87,13 +87,15 @@ class Pools(nn.Module):
             functional.max_pool2d(x, 3, 2, 1, ceil_mode=True), functional.avg_pool2d(x, 2, 2, 1), functional.adaptive_avg_pool2d(x, 3),
             functional.adaptive_max_pool2d(x, 1), functional.interpolate(x, scale_factor=1.5, mode="nearest"),
             functional.interpolate(x, size=(5, 9), mode="bilinear", align_corners=True), functional.pixel_shuffle(x, 2),
+            functional.interpolate(x, size=(5, 9), mode="bicubic"),
+            functional.interpolate(x, scale_factor=1.5, mode="bicubic", align_corners=True),
             functional.group_norm(x, 2), functional.layer_norm(x, [7, 7]), functional.log_softmax(x, 1),
         )  # fmt: skip
 
 
 def test_pooling_resizing_and_normalisation_compute_the_same():
     network = imported(Pools(), 2, 4, 7, 7)
-    assert len(network.outputs) == 10
+    assert len(network.outputs) == 12
 
 
 class Convolutions(nn.Module):

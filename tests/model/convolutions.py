@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qsim.formats.fixed import FixedFormat, IntArray
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation, Convolution, Graph, MaxPool
 from tests.model.models import S16, random_form, random_layer
 
@@ -15,19 +15,21 @@ BIAS = FixedFormat(8, 6)
 
 
 @st.composite
-def geometries(draw: st.DrawFn, *, groups: tuple[int, ...] = (1, 2, 3), most_padding: int = 2) -> Geometry:
+def geometries(draw: st.DrawFn, *, groups: tuple[int, ...] = (1, 2, 3), most_padding: int = 2) -> ImageGeometry:
     """Small windows with every feature: padding per side, stride, dilation, groups; the image is at least as large as a window."""
     group = draw(st.sampled_from(groups))
     kernel, dilation = (draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
     least = [gap * (size - 1) + 1 for size, gap in zip(kernel, dilation, strict=True)]
-    return Geometry(
+    return ImageGeometry(
         height=draw(st.integers(least[0], least[0] + 4)), width=draw(st.integers(least[1], least[1] + 4)),
         channels=group * draw(st.integers(1, 3)), kernel=kernel, stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
         padding=draw(st.tuples(*[st.integers(0, most_padding)] * 4)), dilation=dilation, groups=group,
     )  # fmt: skip
 
 
-def random_convolution(name: str, geometry: Geometry, kind: str, rng: np.random.Generator, accumulator_bits: int = 32) -> QuantisedLayer:
+def random_convolution(
+    name: str, geometry: ImageGeometry, kind: str, rng: np.random.Generator, accumulator_bits: int = 32
+) -> QuantisedLayer:
     """A convolution with one to three output channels a group and weights of the storage form ``kind``."""
     out_channels = geometry.groups * int(rng.integers(1, 4))
     kind = "dense" if kind == "vector_coded" and geometry.columns % 2 else kind
@@ -48,10 +50,10 @@ def convolutional_models(draw: st.DrawFn, kind: str = "scalar_coded", accumulato
     first = random_convolution("conv1", draw(geometries()), kind, rng, draw(st.sampled_from(accumulator_bits)))
     height, width, channels = first.node.output_shape
     window = (min(2, height), min(2, width))
-    pooled = Geometry(height=height, width=width, channels=channels, kernel=window, stride=window)
+    pooled = ImageGeometry(height=height, width=width, channels=channels, kernel=window, stride=window)
     pool = MaxPool(name="pool1", geometry=pooled, input_format=S16)
     height, width, channels = pool.output_shape
-    last = Geometry(height=height, width=width, channels=channels, kernel=(2, 2), padding=(1, 1, 0, 1))
+    last = ImageGeometry(height=height, width=width, channels=channels, kernel=(2, 2), padding=(1, 1, 0, 1))
     second = random_convolution("conv2", last, kind, rng, draw(st.sampled_from(accumulator_bits)))
     form = random_form("dense", 3, second.node.outputs, 0.5, rng)
     third = random_layer("fc", form, Activation.NONE, rng, draw(st.sampled_from(accumulator_bits)))

@@ -51,17 +51,18 @@ def write_operator(
     *,
     opset: int = NEWEST,
     outputs: int = 1,
-    dtype: int = onnx.TensorProto.FLOAT,
+    dtype: int | Sequence[int] = onnx.TensorProto.FLOAT,
     like_input: bool = False,
     **attributes: Any,
 ) -> Path:
     """Write a model of one node: inputs that move, then constants; None for an optional input that is not given.
 
-    ``like_input``: the output has the shape of the first input, where ONNX does not infer it.
+    ``dtype``: of all outputs, or one each. ``like_input``: the output has the shape of the first input, where ONNX does not infer it.
     """
     names = [f"x{place}" if value is not None else "" for place, value in enumerate(moving)]
     fixed = [f"c{place}" if value is not None else "" for place, value in enumerate(constants)]
     results = [f"y{place}" for place in range(outputs)]
+    dtypes = [dtype] * outputs if isinstance(dtype, int) else dtype
     return write_nodes(
         path,
         [helper.make_node(kind, [*names, *fixed], results, **attributes)],
@@ -69,7 +70,10 @@ def write_operator(
         {name: value for name, value in zip(fixed, constants, strict=True) if value is not None},
         results,
         opset,
-        {name: helper.make_tensor_value_info(name, dtype, moving[0].shape if like_input else None) for name in results},
+        {
+            name: helper.make_tensor_value_info(name, kind, moving[0].shape if like_input else None)
+            for name, kind in zip(results, dtypes, strict=True)
+        },
     )
 
 

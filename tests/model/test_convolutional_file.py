@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qsim.errors import FieldError, FileFormatError
 from qsim.formats.fixed import FixedFormat
 from qsim.model.compressed import CompressedModel
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Graph, MaxPool
 from tests.model.convolutions import convolutional_models, random_convolution
 from tests.model.models import S16, random_model, tiny_model
@@ -20,10 +20,10 @@ from tests.model.test_compressed import rebuild, reseal, take_apart
 
 def small() -> CompressedModel:
     """One convolution and one pool."""
-    geometry = Geometry(height=5, width=6, channels=2, kernel=(3, 2), stride=(1, 2), padding=(1, 0, 1, 0), groups=2)
+    geometry = ImageGeometry(height=5, width=6, channels=2, kernel=(3, 2), stride=(1, 2), padding=(1, 0, 1, 0), groups=2)
     layer = random_convolution("conv", geometry, "scalar_coded", np.random.default_rng(0))
     height, width, channels = layer.node.output_shape
-    window = Geometry(height=height, width=width, channels=channels, kernel=(2, 2), stride=(2, 2))
+    window = ImageGeometry(height=height, width=width, channels=channels, kernel=(2, 2), stride=(2, 2))
     nodes = (layer.node, MaxPool(name="pool", geometry=window, input_format=S16))
     return CompressedModel(graph=Graph(name="small", nodes=nodes, input_shape=(5, 6, 2)), layers=(layer,))
 

@@ -10,14 +10,14 @@ from hypothesis import given
 
 from qsim.errors import FieldError
 from qsim.formats.fixed import FixedFormat
-from qsim.model.geometry import PADDING, Geometry, expand_groups
+from qsim.model.geometry import PADDING, ImageGeometry, expand_groups
 from qsim.model.graph import MaxPool
 from tests.model.convolutions import geometries
 
-LENET_CONV1 = Geometry(height=28, width=28, channels=1, kernel=(5, 5))
+LENET_CONV1 = ImageGeometry(height=28, width=28, channels=1, kernel=(5, 5))
 
 
-def unfolded(geometry: Geometry) -> torch.Tensor:
+def unfolded(geometry: ImageGeometry) -> torch.Tensor:
     """The windows of an image of numbered elements, 0 for padding: [pixels, taps, channels], from torch.nn.functional.unfold."""
     top, left, bottom, right = geometry.padding
     numbers = torch.arange(1.0, geometry.inputs + 1, dtype=torch.float64).view(geometry.input_shape).permute(2, 0, 1)
@@ -57,7 +57,7 @@ def test_expanded_groups_compute_the_same(geometry):
 def test_sizes_of_lenet_5():
     """Are the output sizes those printed by LeCun et al. (1998): 28 x 28 to 24 x 24, 12 x 12 to 8 x 8?"""
     assert (LENET_CONV1.output_height, LENET_CONV1.output_width, LENET_CONV1.columns) == (24, 24, 25)
-    conv2 = Geometry(height=12, width=12, channels=20, kernel=(5, 5))
+    conv2 = ImageGeometry(height=12, width=12, channels=20, kernel=(5, 5))
     assert (conv2.output_height, conv2.output_width, conv2.columns) == (8, 8, 500)
 
 
@@ -81,7 +81,7 @@ def test_impossible_windows_are_refused(change, message):
 
 def test_a_pool_whose_window_sees_only_padding_is_refused():
     """Is a window without any pixel, whose largest would be undefined, an error?"""
-    geometry = Geometry(height=2, width=2, channels=1, kernel=(2, 2), padding=(2, 0, 0, 0))
+    geometry = ImageGeometry(height=2, width=2, channels=1, kernel=(2, 2), padding=(2, 0, 0, 0))
     with pytest.raises(FieldError, match="every window has a pixel"):
         MaxPool(name="pool", geometry=geometry, input_format=FixedFormat(16, 8))
     with pytest.raises(FieldError, match="1 for a pool"):

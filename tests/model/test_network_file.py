@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsim.arch.presets import MACHINES
+from qsim.encode.network_sizes import network_sizes
 from qsim.errors import FileFormatError, QsimError
 from qsim.estimate import Plan, Prepared, prepare, restore
 from qsim.formats.container import seal, unseal
+from qsim.formats.symbols import EncodeOptions
 from qsim.model.network import Network
-from qsim.model.network_file import MAGIC, NetworkFile
+from qsim.model.network_file import MAGIC, CodedMatrix, NetworkFile
 from workloads.builder import Builder
 
 KINDS = ("sparse-layer-dram", "dense-16b-layer-dram", "codebook-layer-dram")
@@ -91,3 +93,15 @@ def test_a_compressed_model_is_no_network_file(tmp_path) -> None:
         NetworkFile.load(tmp_path / "x.qsn")
     with pytest.raises(FileFormatError, match="cannot read"):
         NetworkFile.load(tmp_path / "none.qsn")
+
+
+def test_the_bytes_of_a_matrix_in_another_code_are_not_guessed() -> None:
+    found = prepared(small()).file
+    sizes = network_sizes(found)
+    assert sum(sizes.bytes_by_kind.values()) == found.file_bytes
+    (first, *rest), options = found.matrices, EncodeOptions(huffman=False, index_bits=9)
+    other = NetworkFile(
+        network=found.network, matrices=(CodedMatrix.of(first.constant, first.part, first.layer, first.decode(), options), *rest)
+    )
+    with pytest.raises(FileFormatError, match=r"matrix conv must be coded in the fewest bits, as qsim writes it, not 'another code'"):
+        network_sizes(other)

@@ -54,10 +54,10 @@ def test_a_layer_is_its_matrix_times_the_windows_of_its_input(tmp_path):
     layers = of_kind(network, LayerKind.CONVOLUTION)
     values = run(network, feed, keep=[name for layer in layers for name in (layer.input, layer.output)])
     for layer in layers:
-        shape = layer.geometry
+        shape = layer.window
         assert shape is not None
         x = torch.from_numpy(np.array(values[layer.input]))
-        x = functional.pad(x, [shape.pads_begin[1], shape.pads_end[1], shape.pads_begin[0], shape.pads_end[0]])
+        x = functional.pad(x, [shape.begin[1], shape.end[1], shape.begin[0], shape.end[0]])
         windows = functional.unfold(x, shape.kernel, dilation=shape.dilations, stride=shape.strides).numpy()
         ours = product(network, layer, windows.reshape(layer.groups, layer.columns, -1)).reshape(layer.output_shape)
         assert ours.size == layer.groups * layer.outputs * layer.vectors

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
+from qsim.model.network import Operator  # noqa: E402
 from qsim.model.operators import OPERATORS  # noqa: E402
+from qsim.model.reference import compute  # noqa: E402
 from tests.model.onnx_models import agree, write_operator  # noqa: E402
 
 FEW = settings(max_examples=25, deadline=None)
@@ -255,6 +257,65 @@ def test_quantisation(place):
     check(place, "DequantizeLinear", [steps], [np.abs(floats(3)), np.array([1, 0, -2], dtype=np.int8)], axis=1)
 
 
+BYTE, SIGNED, SUM = (int(getattr(onnx.TensorProto, name)) for name in ("UINT8", "INT8", "INT32"))
+NUMBERS = {BYTE: np.uint8, SIGNED: np.int8}
+
+
+def whole(kind: int, *shape: int, bits: int = 8) -> np.ndarray:
+    """Integers of a type. Weights have 7: ONNX Runtime may add pairs of products in 16 bits, saturating."""
+    low = -(1 << (bits - 1)) if kind == SIGNED else 0
+    return rng.integers(low, low + (1 << bits), shape).astype(NUMBERS[kind])
+
+
+def test_dynamic_quantisation(place):
+    """Of both signs, of one sign (the range is widened to 0), of nothing but zeros."""
+    for x in (floats(3, 40), np.abs(floats(3, 40)) + 1, -np.abs(floats(9)) - 1):
+        ours = compute_one("DynamicQuantizeLinear", x)
+        path = write_operator(place, "DynamicQuantizeLinear", [x], outputs=3, dtype=(BYTE, onnx.TensorProto.FLOAT, BYTE))
+        theirs = onnxruntime.InferenceSession(path).run(None, {"x0": x})
+        assert all(np.array_equal(our, their) for our, their in zip(ours, theirs, strict=True))
+    check(place, "DynamicQuantizeLinear", [floats(3, 40)], outputs=3, dtype=(BYTE, onnx.TensorProto.FLOAT, BYTE))
+    y, scale, zero = compute_one("DynamicQuantizeLinear", np.zeros(3, dtype=np.float32))
+    assert (y.tolist(), scale, zero) == ([0, 0, 0], 1, 0)
+
+
+def compute_one(kind: str, *values: np.ndarray) -> list[np.ndarray]:
+    names = tuple(f"x{place}" for place in range(len(values)))
+    operator = Operator(name="o", kind=kind, inputs=names, outputs=("y0", "y1", "y2"))
+    return list(compute(operator, dict(zip(names, values, strict=True))).values())
+
+
+@pytest.mark.parametrize(("left", "right"), [(BYTE, BYTE), (BYTE, SIGNED), (SIGNED, SIGNED)])
+def test_products_of_integers(place, left, right):
+    """Zero points of one number and per column, and none; matrices and batches of them."""
+    a_zero, b_zero = whole(left), whole(right, 6, bits=6)
+    check(place, "MatMulInteger", [whole(left, 4, 33)], [whole(right, 33, 6, bits=7)], dtype=SUM)
+    check(place, "MatMulInteger", [whole(left, 4, 33)], [whole(right, 33, 6, bits=7), a_zero, b_zero], dtype=SUM)
+    check(place, "MatMulInteger", [whole(left, 2, 4, 33), whole(right, 2, 33, 6, bits=7)], [a_zero, b_zero[0].reshape(())], dtype=SUM)
+    a_scale, scale, y_scale, zero = np.float32(0.02), np.float32(0.05), np.float32(0.7), whole(left)
+    given = [a_scale, a_zero, whole(right, 33, 6, bits=7)]
+    check(place, "QLinearMatMul", [whole(left, 4, 33)], [*given, scale, b_zero[0].reshape(()), y_scale, zero], dtype=left)
+    check(place, "QLinearMatMul", [whole(left, 2, 4, 33)], [*given, rng.random(6).astype(np.float32), b_zero, y_scale, zero], dtype=left)
+
+
+@given(data=st.data(), types=st.sampled_from([(BYTE, BYTE), (BYTE, SIGNED), (SIGNED, SIGNED)]))
+@FEW
+def test_convolutions_of_integers(place, data, types):
+    """Padding is the zero point; weights of one scale and of one a channel, with and without bias, groups up to depthwise."""
+    draw, (left, right) = data.draw, types
+    groups, inputs, outputs, kernel = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    options = {"group": groups, "strides": [draw(st.integers(1, 2))] * 2, "pads": draw(st.lists(st.integers(0, 1), min_size=4, max_size=4))}
+    x, weights = whole(left, 2, inputs * groups, 6, 5), whole(right, outputs * groups, inputs, kernel, kernel, bits=7)
+    x_zero, w_zero = whole(left), whole(right, bits=6)
+    if left == BYTE:  # ONNX Runtime has no ConvInteger of signed inputs
+        check(place, "ConvInteger", [x], [weights, x_zero, w_zero], dtype=SUM, **options)
+    scales = rng.random(outputs * groups).astype(np.float32) + np.float32(0.1) if draw(st.booleans()) else np.float32(0.3)
+    zeros = np.full(np.shape(scales), w_zero)
+    bias = [rng.integers(-3000, 3000, outputs * groups).astype(np.int32)] if draw(st.booleans()) else []
+    given = [np.float32(0.02), x_zero, weights, scales, zeros, np.float32(0.9), whole(left), *bias]
+    check(place, "QLinearConv", [x], given, dtype=left, **options)
+
+
 RESIZE_TRANSFORMS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 
 
@@ -268,6 +329,18 @@ RESIZE_TRANSFORMS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymm
 def test_resize_to_sizes(place, mode, transform, rounding, sizes):
     options = {"mode": mode, "coordinate_transformation_mode": transform, "nearest_mode": rounding}
     check(place, "Resize", [floats(1, 2, 4, 5)], [None, None, integers(1, 2, *sizes)], **options)
+
+
+@given(
+    transform=st.sampled_from(RESIZE_TRANSFORMS),
+    coefficient=st.sampled_from([-0.75, -0.5]),
+    outside=st.integers(0, 1),
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+@FEW
+def test_cubic_resize(place, transform, coefficient, outside, sizes):
+    options = {"coordinate_transformation_mode": transform, "cubic_coeff_a": coefficient, "exclude_outside": outside}
+    check(place, "Resize", [floats(1, 2, 4, 5)], [None, None, integers(1, 2, *sizes)], mode="cubic", **options)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
@@ -303,9 +376,6 @@ def test_every_operator_of_the_table_is_in_this_file():
 
 @pytest.mark.parametrize(("kind", "function"), [("Sqrt", np.sqrt), ("Log", np.log)])
 def test_functions_of_positive_numbers(kind, function):
-    from qsim.model.network import Operator
-    from qsim.model.reference import compute
-
     x = np.abs(floats(5)) + 0.1
     (found,) = compute(Operator(name="o", kind=kind, inputs=("x",), outputs=("y",)), {"x": x}).values()
     assert np.array_equal(found, function(x))

@@ -44,13 +44,14 @@ def test_another_machine_can_be_spoken_of() -> None:
 
 
 def test_remarks_name_what_is_made_up_or_missing() -> None:
-    made_up = replace(RUNS[1], weight_source="synthetic, seed 3")
+    made_up = replace(RUNS[1], weight_source="SYNTHETIC weights: normal, seed 3; activations: density 0.5 stated")
     han = sample_runs("han2015-45nm")[2]
     found = "\n".join(remarks(machines_of([RUNS[0], made_up, han], None)))
     assert "Synthetic weights, not trained ones: sample-codebook-dram." in found
     assert "han2015-45nm gives no leakage" in found
     assert "different technologies" in found
-    assert remarks(machines_of(RUNS, None)) == []
+    trained_on_noise = replace(RUNS[0], weight_source="weights of w.pth; activations: inference on SYNTHETIC input, random, seed 3")
+    assert remarks(machines_of([trained_on_noise], None)) == remarks(machines_of(RUNS, None)) == []
 
 
 def test_index_ranges() -> None:

@@ -14,7 +14,7 @@ from qsim.compress.pipeline import compress
 from qsim.compress.recipe import parse_recipe
 from qsim.errors import MachineError, UnsupportedProgram
 from qsim.model.compressed import CompressedModel
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Activation
 from qsim.sim.convolution import Boundary
 from qsim.sim.lower_model import lower_layer
@@ -76,12 +76,12 @@ def test_convolutions_agree_on_the_other_pes(kind: str, build_dir: Path) -> None
     check_digit(kind, ["conv1", "conv2"], build_dir)
 
 
-def random_geometry(rng: np.random.Generator) -> Geometry:
+def random_geometry(rng: np.random.Generator) -> ImageGeometry:
     """Draw a window with padding on each side, strides, dilations and groups; the image is at least as large as it."""
     groups = int(rng.integers(1, 4))
     kernel, dilation = rng.integers(1, 4, 2).tolist(), rng.integers(1, 4, 2).tolist()
     least = [gap * (size - 1) + 1 for size, gap in zip(kernel, dilation, strict=True)]
-    return Geometry(
+    return ImageGeometry(
         height=least[0] + int(rng.integers(5)), width=least[1] + int(rng.integers(5)), channels=groups * int(rng.integers(1, 6)),
         kernel=tuple(kernel), stride=tuple(rng.integers(1, 4, 2).tolist()), padding=tuple(rng.integers(0, 3, 4).tolist()),
         dilation=tuple(dilation), groups=groups,
@@ -109,7 +109,7 @@ def test_drawn_windows_agree(build_dir: Path) -> None:
 def test_windows_that_the_rtl_does_not_have_are_refused() -> None:
     """Do groups on other PEs, and arrays or images too small, end in an error that says what to change?"""
     rng = np.random.default_rng(0)
-    geometry = Geometry(height=4, width=4, channels=2, kernel=(2, 2), groups=2)
+    geometry = ImageGeometry(height=4, width=4, channels=2, kernel=(2, 2), groups=2)
     grouped = random_convolution("conv", geometry, "dense", rng, MACHINES["dense-rtl-8"].array.accumulator_bits)
     with pytest.raises(UnsupportedProgram, match=r"conv\.groups must be 1 to run in RTL on dense PEs.* not 2"):
         array_job(grouped, MACHINES["dense-rtl-8"], np.zeros((1, 32), dtype=np.int64))

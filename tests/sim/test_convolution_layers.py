@@ -11,7 +11,7 @@ from qsim.arch.architecture import Architecture, PEKind
 from qsim.arch.presets import LPDDR3_1600_AT_800_MHZ, MACHINES
 from qsim.errors import UnsupportedProgram
 from qsim.model.compressed import CompressedModel, QuantisedLayer
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import Convolution
 from qsim.results import LayerResult
 from qsim.sim.convolution import Boundary, LoweredConvolution, lower_convolution
@@ -55,7 +55,7 @@ def lowered_of(layer: QuantisedLayer, machine: Architecture, **boundary: bool) -
 
 @settings(max_examples=120, deadline=None)
 @given(geometries(), kinds, generators)
-def test_each_pixel_is_the_program_of_its_window(geometry: Geometry, kind: PEKind, rng: np.random.Generator) -> None:
+def test_each_pixel_is_the_program_of_its_window(geometry: ImageGeometry, kind: PEKind, rng: np.random.Generator) -> None:
     """The window gathered by the semantics of inference, its channels padded to whole rows, through the scan of a fully connected layer."""
     layer, machine = random_convolution("conv", geometry, KINDS[kind], rng), machine_of(kind, rng, streams=False)
     values = inputs_for(geometry.inputs, rng)
@@ -96,7 +96,7 @@ def test_each_pixel_is_the_program_of_its_window(geometry: Geometry, kind: PEKin
 
 @settings(max_examples=80, deadline=None)
 @given(geometries(), kinds, generators, st.booleans(), st.booleans())
-def test_engines_agree_on_a_convolution(geometry: Geometry, kind: PEKind, rng: np.random.Generator, first: bool, last: bool) -> None:
+def test_engines_agree_on_a_convolution(geometry: ImageGeometry, kind: PEKind, rng: np.random.Generator, first: bool, last: bool) -> None:
     """Cycles, every unit's account, every action count and event; weights on chip or from DRAM, activations on chip or spilled."""
     layer, machine = random_convolution("conv", geometry, KINDS[kind], rng), machine_of(kind, rng, streams=bool(rng.integers(2)))
     try:
@@ -150,7 +150,7 @@ def test_a_convolution_counted_by_hand() -> None:
     19, one row, done 7 cycles after it: 27 cycles a pixel.
     """
     rng = np.random.default_rng(0)
-    layer = random_convolution("conv", Geometry(height=3, width=3, channels=1, kernel=(2, 2)), "scalar_coded", rng)
+    layer = random_convolution("conv", ImageGeometry(height=3, width=3, channels=1, kernel=(2, 2)), "scalar_coded", rng)
     form = replace(layer.form, codes=np.ones((1, 4), dtype=np.uint16), codebook=np.array([0, 5]), mask=None)  # type: ignore[call-arg]
     machine = MACHINES["sparse-rtl-1"].replace("scan.row_width", 1)
     lowered = lower_convolution(form, layer.node.geometry, 16, machine, "conv")  # type: ignore[union-attr]
@@ -162,7 +162,7 @@ def test_a_convolution_counted_by_hand() -> None:
 
 def test_what_does_not_fit_is_refused_by_name() -> None:
     rng = np.random.default_rng(1)
-    layer = random_convolution("conv", Geometry(height=8, width=8, channels=4, kernel=(3, 3)), "scalar_coded", rng)
+    layer = random_convolution("conv", ImageGeometry(height=8, width=8, channels=4, kernel=(3, 3)), "scalar_coded", rng)
     machine = MACHINES["sparse-rtl-2"].replace("array.code_bits", 8)
     with pytest.raises(UnsupportedProgram, match=r"activations\.bytes must be at least \d+, for input and output of conv"):
         lowered_of(layer, machine.replace("activations.bytes", 16))
@@ -179,7 +179,7 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
 
 def test_the_trace_of_a_convolution_is_that_of_a_pixel_in_its_middle() -> None:
     rng = np.random.default_rng(1)
-    layer = random_convolution("conv", Geometry(height=4, width=4, channels=4, kernel=(3, 3)), "scalar_coded", rng)
+    layer = random_convolution("conv", ImageGeometry(height=4, width=4, channels=4, kernel=(3, 3)), "scalar_coded", rng)
     found = trace_layer(lowered_of(layer, MACHINES["sparse-rtl-2"].replace("array.code_bits", 8)), np.ones(64, dtype=np.int64))
     assert found.layer == "conv.2"
     assert found.spans
@@ -187,7 +187,7 @@ def test_the_trace_of_a_convolution_is_that_of_a_pixel_in_its_middle() -> None:
 
 def test_fewer_weights_on_chip_mean_more_passes_and_no_other_work() -> None:
     rng = np.random.default_rng(4)
-    layer = random_convolution("conv", Geometry(height=6, width=6, channels=8, kernel=(3, 3), groups=1), "scalar_coded", rng)
+    layer = random_convolution("conv", ImageGeometry(height=6, width=6, channels=8, kernel=(3, 3), groups=1), "scalar_coded", rng)
     codes = rng.integers(0, 3, (24, 72)).astype(np.uint16)
     form = replace(layer.form, codes=codes, codebook=np.array([0, 5, -7]), mask=codes > 0)  # type: ignore[call-arg]
     machine = MACHINES["sparse-rtl-2"].replace("array.code_bits", 8).replace("dram", LPDDR3_1600_AT_800_MHZ).replace("array.index_bits", 8)

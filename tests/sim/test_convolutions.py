@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsim.compress.reference import TorchReference
-from qsim.model.geometry import Geometry
+from qsim.model.geometry import ImageGeometry
 from qsim.model.graph import MaxPool
 from qsim.sim.semantics import accumulate_sequentially, drain, infer, pool, run_layer, windows
 from tests.model.convolutions import accumulators_by_hand, convolutional_models, geometries, random_convolution
@@ -65,7 +65,7 @@ def test_a_pool_takes_the_largest_of_each_window(geometry, rng):
 
 def test_padding_of_a_pool_never_counts():
     """Do negative activations at the edge stay, where a padding of zero would win?"""
-    geometry = Geometry(height=2, width=2, channels=1, kernel=(2, 2), padding=(1, 1, 0, 0))
+    geometry = ImageGeometry(height=2, width=2, channels=1, kernel=(2, 2), padding=(1, 1, 0, 0))
     node = MaxPool(name="pool", geometry=geometry, input_format=S16)
     assert pool(node, np.array([[-5, -4, -3, -2]])).tolist() == [[-5, -4, -3, -2]]
 

@@ -163,7 +163,7 @@ def _to_size(low: Lowering, x: str, wanted: Sequence[int], kind: str) -> str:
 
 
 def _upsample(mode: str, axes: int) -> Translation:
-    """Resizing. PyTorch's nearest neighbour rounds down; linear interpolation places pixels at their centres unless corners align."""
+    """Resizing. PyTorch's nearest neighbour rounds down; interpolation places pixels at their centres unless corners align."""
 
     def translate(low: Lowering, given: Arguments) -> str:
         x, scales = given.get("input", given.get("self")), given.get("scale_factors")
@@ -263,7 +263,8 @@ LAYERS: dict[str, Translation] = {
     "adaptive_max_pool1d": _adaptive_pool(1, largest=True), "adaptive_max_pool2d": _adaptive_pool(2, largest=True),
     "upsample_nearest1d": _upsample("nearest", 1), "upsample_nearest2d": _upsample("nearest", 2),
     "upsample_nearest3d": _upsample("nearest", 3), "upsample_linear1d": _upsample("linear", 1),
-    "upsample_bilinear2d": _upsample("linear", 2), "upsample_trilinear3d": _upsample("linear", 3),
+    "upsample_bilinear2d": _upsample("linear", 2), "upsample_bicubic2d": _upsample("cubic", 2),
+    "upsample_trilinear3d": _upsample("linear", 3),
     "softmax": _softmax("Softmax"), "_softmax": _softmax("Softmax"), "log_softmax": _softmax("LogSoftmax"),
     "_log_softmax": _softmax("LogSoftmax"), "scaled_dot_product_attention": _attention,
     "lstm": _recurrent("LSTM"), "gru": _recurrent("GRU"), "rnn_tanh": _recurrent("RNN"), "rnn_relu": _recurrent("RNN", "Relu"),

@@ -28,13 +28,15 @@ def convolution_window(call: Call) -> tuple[Window, int]:
     return window_of(call, weights.shape[2:], x.shape[2:]), groups
 
 
-def _convolution_shape(call: Call) -> tuple[Array]:
+def convolution_shape(call: Call) -> tuple[Array]:
+    """Shape rule of a convolution. Raises :class:`FieldError` where weights do not fit the input."""
     x, weights = call.array(0), call.array(1)
     window, _ = convolution_window(call)
     return (placeholder((x.shape[0], weights.shape[0], *window.steps(x.shape[2:])), x.dtype),)
 
 
-def _convolution(call: Call) -> tuple[Array]:
+def convolve(call: Call) -> tuple[Array]:
+    """Compute a convolution in the type of its input."""
     x, weights, bias = call.array(0), call.array(1), call.maybe(2)
     window, groups = convolution_window(call)
     steps = window.steps(x.shape[2:])
@@ -147,6 +149,6 @@ def _transposed(call: Call) -> tuple[Array]:
 
 
 CONVOLUTION = {
-    "Conv": OperatorKind(_convolution, _convolution_shape),
+    "Conv": OperatorKind(convolve, convolution_shape),
     "ConvTranspose": OperatorKind(_transposed, _transposed_shape),
 }

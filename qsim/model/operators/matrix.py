@@ -11,7 +11,8 @@ def _matmul(call: Call) -> tuple[Array]:
     return (np.asarray(np.matmul(call.array(0), call.array(1))),)
 
 
-def _matmul_shape(call: Call) -> tuple[Array]:
+def matmul_shape(call: Call) -> tuple[Array]:
+    """Shape rule of a product of two tensors. Raises :class:`FieldError` where they do not fit."""
     left, right = call.array(0), call.array(1)
     rows, columns = left.shape[-2:-1], right.shape[-1:] if right.ndim > 1 else ()
     inner = right.shape[-2] if right.ndim > 1 else right.shape[0]
@@ -52,7 +53,7 @@ def _einsum(call: Call) -> tuple[Array]:
 
 
 MATRIX = {
-    "MatMul": OperatorKind(_matmul, _matmul_shape),
+    "MatMul": OperatorKind(_matmul, matmul_shape),
     "Gemm": OperatorKind(_gemm, _gemm_shape),
     "Einsum": OperatorKind(_einsum),
 }

@@ -18,7 +18,10 @@ AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A sliding window; one number per spatial axis. ``begin`` and ``end`` are the elements added before and after each axis."""
+    """A sliding window; one number per spatial axis.
+
+    ``begin`` and ``end`` are the elements added before and after each axis; of a transposed convolution the outputs cut off there.
+    """
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
