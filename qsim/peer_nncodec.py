@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qsim.errors import QsimError
-from qsim.formats.context import encode_cells
+from qsim.formats.context import shortest_stream
 
 if TYPE_CHECKING:
     from qsim.peers import Given, PeerRow
@@ -111,10 +111,9 @@ def _encoded(cells: Indices, setting: Setting) -> bytes:
 def _by_context(layers: Sequence[Indices]) -> tuple[int, float]:
     began, size = time.process_time(), 0
     for cells in layers:
-        low = int(cells.min())
         symbols = np.unique(cells)
         places = np.searchsorted(symbols, cells).astype(np.int32)
-        size += len(encode_cells(places, int(np.searchsorted(symbols, 0)) if low <= 0 and 0 in symbols else None))
+        size += len(shortest_stream(places, int(np.searchsorted(symbols, 0)) if 0 in symbols else None)[0])
     return size, time.process_time() - began
 
 

@@ -13,7 +13,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from qsim.formats.context import MAX_DEPTH, alphabet_of, decode_cells, encode_cells
+from qsim.formats.context import MAX_DEPTH, alphabet_of, decode_cells, shortest_stream
 from qsim.formats.counting import Runs, count_symbols, narrowest
 from qsim.formats.fields import Bytes, Fields
 from qsim.formats.fixed import MAX_WIDTH, FixedFormat, IntArray
@@ -184,13 +184,11 @@ def _write_matrix(writer: LayerWriter, symbols: Symbols, hole: int | None, optio
 
 
 def _write_by_context(writer: LayerWriter, symbols: Symbols, hole: int | None, bits: float) -> bool:
-    """Write ``symbols`` by context if that takes fewer than ``bits``; where the columns may be a square picture's pixels, both is tried."""
+    """Write ``symbols`` by context if that takes fewer than ``bits``."""
     alphabet = alphabet_of(symbols, hole)
     if alphabet > 1 << MAX_DEPTH or symbols.size == 0:
         return False
-    side = math.isqrt(symbols.shape[1])
-    grids = (0, side) if side**2 == symbols.shape[1] else (0,)
-    payload, grid = min(((encode_cells(symbols, hole, grid), grid) for grid in grids), key=lambda item: len(item[0]))
+    payload, grid = shortest_stream(symbols, hole)
     if 8 * len(payload) >= bits:
         return False
     writer.numbers(BY_CONTEXT, grid, alphabet, len(payload))

@@ -13,6 +13,7 @@ bits (eight to mix, eight to learn), eight to move slots, one for the interval, 
 :func:`decisions` for their number. Its memory is 16 banks of :func:`slots_of` slots of 26 bits and three numbers a column.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -34,6 +35,13 @@ def encode_cells(cells: npt.NDArray[np.integer], hole: int | None, grid: int = 0
     ``grid`` is the width of the picture whose pixels the columns are, 0 for none. Raises :class:`FieldError` for symbols above 255.
     """
     return encode_rows(cells, hole, grid)[0]
+
+
+def shortest_stream(cells: npt.NDArray[np.integer], hole: int | None) -> tuple[bytes, int]:
+    """Return the shorter stream of ``cells`` [rows, cols], with columns as pixels of a square picture or without, and its grid."""
+    side = math.isqrt(cells.shape[1])
+    grids = (0, side) if side**2 == cells.shape[1] else (0,)
+    return min(((encode_cells(cells, hole, grid), grid) for grid in grids), key=lambda item: len(item[0]))
 
 
 def encode_rows(cells: npt.NDArray[np.integer], hole: int | None, grid: int = 0) -> tuple[bytes, IntArray]:
