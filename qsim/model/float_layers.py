@@ -76,13 +76,14 @@ def with_float_layers(network: Network) -> Network:
     for operator in network.operators:
         for tensor in filter(None, operator.outputs):
             draft.fresh_tensor(tensor)
-    holes = {hole.operator: hole for hole in network.holes}
+    holes, one = {hole.operator: hole for hole in network.holes}, draft.fresh_tensor("one")
+    draft.add_constant(one, np.ones((), dtype=np.float32))
     for operator in network.operators:
         if operator.name in holes:
             hole = holes[operator.name]
             draft.add_hole(operator, hole.reason, hole.constants, behind=hole.behind)
         elif operator.name in chosen:
-            _Rewriting(draft, network, operator, _COUNTERPARTS[operator.kind]).add()
+            _Rewriting(draft, network, operator, _COUNTERPARTS[operator.kind], one).add()
         else:
             draft.add(operator)
     found = draft.finish(network.outputs, allow_unsupported=True)
@@ -103,12 +104,13 @@ def _plain(network: Network, operator: Operator) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Rewriting:
-    """Adds the counterpart of one operator to a draft."""
+    """Adds the counterpart of one operator to a draft; ``one`` is the constant 1, the same for all, so that shared weights stay one."""
 
     draft: Draft
     network: Network
     operator: Operator
     part: _Counterpart
+    one: str
 
     def add(self) -> None:
         operator, part, draft = self.operator, self.part, self.draft
@@ -134,11 +136,8 @@ class _Rewriting:
 
     def _real(self, operand: _Operand) -> str:
         value, rank = self._input(operand.value), len(self.network.type_of(self._input(operand.value)).shape)
-        scale = self._one() if operand.scale is None else self._input(operand.scale)
+        scale = self.one if operand.scale is None else self._input(operand.scale)
         return self._emit(f"{value}.real", "DequantizeLinear", value, scale, self._input(operand.zero), axis=operand.axis % max(1, rank))
-
-    def _one(self) -> str:
-        return self.draft.add_constant(self.draft.fresh_tensor("one"), np.ones((), dtype=np.float32))
 
     def _emit(self, name: str, kind: str, *inputs: str, **attributes: Attribute) -> str:
         found = self.draft.fresh_tensor(f"{self.operator.name}.{name}")

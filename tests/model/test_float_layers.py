@@ -110,6 +110,20 @@ def test_what_stays_as_it_is(tmp_path):
     assert [(layer.name, layer.macs) for layer in matrix_layers(found)] == [("fc", 2 * 3 * 5)]
 
 
+def test_weights_that_two_layers_share_stay_one(tmp_path):
+    nodes = [
+        helper.make_node("MatMulInteger", ["x", "w"], ["a"], name="first"),
+        helper.make_node("MatMulInteger", ["z", "w"], ["b"], name="second"),
+        helper.make_node("Add", ["a", "b"], ["s"]),
+        helper.make_node("Cast", ["s"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    x, w = rng.integers(0, 255, (2, 6)).astype(np.uint8), rng.integers(0, 127, (6, 5)).astype(np.uint8)
+    network, _ = agree(write_nodes(tmp_path / "n.onnx", nodes, {"x": x, "z": x}, {"w": w}, ["y"]))
+    found = with_float_layers(network)
+    assert found.parameters == 30
+    assert len({layer.weight for layer in matrix_layers(found)}) == 1
+
+
 def test_a_quantised_file_is_listed_and_estimated(tmp_path, capsys):
     from qsim.cli import main
 
