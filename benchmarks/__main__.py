@@ -1,4 +1,4 @@
-"""Run all benchmarks, print one table, write JSON."""
+"""Run all benchmarks, print one table, write JSON and, beside it, the picture of what CPU time is linear in."""
 
 import argparse
 import importlib
@@ -9,10 +9,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bench_cost import draw
 from qsim import __version__
 from qsim.files import write_text_atomically
 
-MODULES = ("bench_start", "bench_sim", "bench_files", "bench_networks", "bench_import", "bench_compress", "bench_network_file")
+MODULES = (
+    "bench_start",
+    "bench_sim",
+    "bench_files",
+    "bench_cost",
+    "bench_networks",
+    "bench_import",
+    "bench_compress",
+    "bench_network_file",
+)
 
 
 def main() -> None:
@@ -35,6 +45,11 @@ def main() -> None:
     record = {"qsim": __version__, "python": platform.python_version(), "machine": platform.machine(), "rows": rows}
     write_text_atomically(arguments.out, json.dumps(record, indent=1) + "\n")
     console.print(f"written to {arguments.out}")
+    fits = [row for row in rows if "points" in row or "costs" in row]
+    if fits:
+        picture = arguments.out.with_name(f"{arguments.out.stem}-cost.svg")
+        draw(*fits, picture)
+        console.print(f"written to {picture}")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def numbers(option: str, texts: tuple[str, ...], read: Callable[[str], Number]) 
 def read_network(
     file: Path, dims: dict[str, int], fixed: dict[str, float], allow_unsupported: bool, check: bool, seed: int, report: "Progress"
 ) -> "tuple[Network, Agreement | None]":
-    """Read a network from a file and, with ``check``, compare it with ONNX Runtime or PyTorch."""
+    """Read a network from a file and, with ``check``, compare it with ONNX Runtime or PyTorch; quantised layers become float ones."""
     if file.suffix == ".pt2":
         from qsim.build import need_torch
 
@@ -82,11 +82,13 @@ def read_network(
             )
         imported = import_pt2(file, allow_unsupported=allow_unsupported, check=check, seed=seed, progress=report)
         return imported.network, imported.agreement
+    from qsim.model.float_layers import with_float_layers
     from qsim.model.onnx_import import import_onnx
     from qsim.model.onnx_runtime import check_onnx
 
     network = import_onnx(file, dims=dims, fixed=fixed, allow_unsupported=allow_unsupported, progress=report)
-    return network, check_onnx(file, network, fixed=fixed, seed=seed, progress=report) if check else None
+    agreement = check_onnx(file, network, fixed=fixed, seed=seed, progress=report) if check else None
+    return with_float_layers(network), agreement
 
 
 def _facts(network: "Network", agreement: "Agreement | None") -> dict[str, object]:

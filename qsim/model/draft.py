@@ -39,8 +39,9 @@ class Draft:
     aliases: dict[str, str] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
     weights: set[str] = field(default_factory=set)
-    _names: set[str] = field(default_factory=set)
-    _tensors: set[str] = field(default_factory=set)
+    _names: dict[str, int] = field(default_factory=dict)
+    _tensors: dict[str, int] = field(default_factory=dict)
+    _folded: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def add_input(self, name: str, found: TensorType) -> None:
         """Declare an input."""
@@ -128,6 +129,11 @@ class Draft:
         self.values.update({name: placeholder(value.shape, value.dtype) for name, value in found.items()})
 
     def _fold(self, operator: Operator) -> None:
+        """Compute a constant, or find it: what is made of the same constants in the same way, as in unrolled loops, is one."""
+        key = operator.kind, operator.inputs, tuple(sorted(operator.attributes.items())), tuple(map(bool, operator.outputs))
+        if key in self._folded:
+            self.aliases.update({name: known for name, known in zip(operator.outputs, self._folded[key], strict=True) if name})
+            return
         if OPERATORS[operator.kind].shape is not None:
             for value in self._call(operator, compute=False).values():
                 if value.size > MOST_FOLDED:
@@ -139,6 +145,7 @@ class Draft:
                 self.aliases[name] = read[id(value)]
             else:
                 self.add_constant(name, value, weight=not self.weights.isdisjoint(operator.inputs))
+        self._folded[key] = operator.outputs
 
     def _call(self, operator: Operator, *, compute: bool) -> dict[str, Array]:
         kind = OPERATORS[operator.kind]
@@ -219,12 +226,15 @@ def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:
     )
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    found, number = name, 1
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    taken.add(found)
+def _fresh(name: str, taken: dict[str, int]) -> str:
+    """Return ``name`` or, where it is taken, the name with a number; ``taken`` holds the last number that each name was given."""
+    if name not in taken:
+        taken[name] = 1
+        return name
+    while (found := f"{name}_{taken[name] + 1}") in taken:
+        taken[name] += 1
+    taken[name] += 1
+    taken[found] = 1
     return found
 
 

@@ -1,12 +1,13 @@
 """Reading networks from ONNX files.
 
 Weights are taken wherever exporters put them: initializers, Constant nodes, subgraphs of If, external data. An If whose condition is
-constant, once all sizes are fixed, is replaced by its branch. A Loop, a Scan or an If that depends on data is a hole; the weights
-inside it are listed all the same.
+constant, once all sizes are fixed, is replaced by its branch, a Loop whose end is known by its iterations. A Scan, and a Loop or an If
+that depends on data, are holes; the weights inside them are listed all the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from qsim.model.onnx_file import ONNX_DOMAINS, OnnxFile, inferred_types, input_t
 from qsim.model.onnx_translate import Node, translate
 from qsim.progress import Progress, silent
 
+MOST_UNROLLED = 1 << 13  # operators of all loops together
 CONSTANT_VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 
 
@@ -57,6 +59,8 @@ class _Importer:
     progress: Progress
     hints: Mapping[str, TensorType]
     draft: Draft = field(init=False)
+    unrolled: int = 0
+    stored: dict[int, tuple[Any, str]] = field(default_factory=dict)  # the body of a loop is read again and again, its weights are not
 
     def __post_init__(self) -> None:
         name = self.file.proto.graph.name or self.file.path.stem
@@ -80,12 +84,19 @@ class _Importer:
     def _graph(self, graph: Any, scope: dict[str, str], *, top: bool = False) -> None:
         """Add all nodes of a graph; ``scope`` is extended by its names."""
         for item in graph.initializer:
-            name = self.draft.fresh_tensor(item.name)
-            scope[item.name] = self.draft.add_constant(name, self.file.array(item), weight=True)
+            scope[item.name] = self._once(item, item.name, partial(self.file.array, item), weight=True)
         for done, item in enumerate(graph.node, 1):
             self._node(item, scope)
             if top:
                 self.progress("operators", done, len(graph.node))
+
+    def _once(self, item: Any, name: str, read: Callable[[], Array], *, weight: bool | None = None) -> str:
+        """Return the constant of an initializer or Constant node, which is added when it is met first."""
+        if id(item) not in self.stored:
+            value = read()
+            found = self.draft.add_constant(self.draft.fresh_tensor(name), value, weight=value.size > 1 if weight is None else weight)
+            self.stored[id(item)] = item, found  # keeping the item keeps its number
+        return self.stored[id(item)][1]
 
     def _node(self, item: Any, scope: dict[str, str]) -> None:
         attributes = {attribute.name: self._attribute(attribute) for attribute in item.attribute}
@@ -93,12 +104,13 @@ class _Importer:
         inputs = tuple(scope[name] if name else "" for name in item.input)
         if kind == "If":
             return self._if(item, inputs[0], attributes, scope)
+        if kind == "Loop":
+            return self._loop(item, inputs, attributes["body"], scope)
+        if kind == "Constant":
+            scope[item.output[0]] = self._once(item, item.output[0], partial(self._constant, item, attributes))
+            return None
         outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
         scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
-        if kind == "Constant":
-            value = self._constant(item, attributes)
-            self.draft.add_constant(outputs[0], value, weight=value.size > 1)
-            return None
         node = Node(
             name=item.name or f"{item.op_type}:{outputs[0]}", kind=kind, inputs=inputs, outputs=outputs, attributes=attributes,
             operator_set=self.file.operator_set, add_constant=self._add_constant,
@@ -126,21 +138,81 @@ class _Importer:
         """Add the branch of an If with a constant condition; any other is a hole."""
         value = self.draft.constant(condition)
         if value is None:
-            outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
-            scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
-            node = Node(
-                name=item.name or f"If:{outputs[0]}", kind="If", inputs=(condition,), outputs=outputs, attributes={},
-                operator_set=self.file.operator_set, add_constant=self._add_constant,
-            )  # fmt: skip
-            return self._hole(node, "its condition depends on data", item)
+            return self._flow_hole(item, (condition,), "its condition depends on data", scope)
         branch = attributes["then_branch" if bool(value.reshape(())) else "else_branch"]
         inner = dict(scope)
         self._graph(branch, inner)
-        for name, result in zip(item.output, branch.output, strict=True):
+        return self._results(item, [inner[result.name] for result in branch.output], scope)
+
+    def _results(self, item: Any, tensors: Sequence[str], scope: dict[str, str]) -> None:
+        """Let the outputs of a node with a body stand for tensors."""
+        for name, tensor in zip(item.output, tensors, strict=True):
             if name:
                 scope[name] = self.draft.fresh_tensor(name)
-                self.draft.aliases[scope[name]] = inner[result.name]
-        return None
+                self.draft.aliases[scope[name]] = tensor
+
+    def _flow_hole(self, item: Any, inputs: Sequence[str], reason: str, scope: dict[str, str]) -> None:
+        outputs = tuple(self.draft.fresh_tensor(name) if name else "" for name in item.output)
+        scope.update({name: found for name, found in zip(item.output, outputs, strict=True) if name})
+        node = Node(
+            name=item.name or f"{item.op_type}:{outputs[0]}", kind=item.op_type, inputs=tuple(inputs), outputs=outputs, attributes={},
+            operator_set=self.file.operator_set, add_constant=self._add_constant,
+        )  # fmt: skip
+        self._hole(node, reason, item)
+
+    def _loop(self, item: Any, inputs: tuple[str, ...], body: Any, scope: dict[str, str]) -> None:
+        """Add the iterations of a Loop one after the other; one whose end is not known, or is far, is a hole.
+
+        The body takes number of the iteration, condition and states, and gives condition, states and what is stacked over the iterations.
+        """
+        states, reason = list(inputs[2:]), ""
+        stacked: list[list[str]] = [[] for _ in body.output[1 + len(states) :]]
+        count = self.draft.constant(inputs[0]) if inputs[0] else None
+        condition = inputs[1] if len(inputs) > 1 else ""
+        if inputs[0] and count is None:
+            return self._flow_hole(item, inputs, "its number of iterations depends on data", scope)
+        done, size = 0, _operators(body)
+        while not reason and (count is None or done < int(count.reshape(()))):
+            going = self.draft.constant(condition) if condition else np.ones((), dtype=np.bool_)
+            if going is None:
+                reason = "its condition depends on data"
+            elif not going.reshape(()):
+                break
+            elif self.unrolled + size > MOST_UNROLLED:
+                reason = f"its iterations are more than the {MOST_UNROLLED:,} operators to which loops are unrolled"
+            else:
+                condition, states = self._iteration(item, body, done, condition, states, stacked, scope)
+                done, self.unrolled = done + 1, self.unrolled + size
+        if stacked and not done:
+            reason = reason or "it has no iterations, and gives an empty tensor"
+        if reason:
+            return self._flow_hole(item, inputs, reason, scope)
+        return self._results(item, [*states, *(self._stack(item, parts) for parts in stacked)], scope)
+
+    def _iteration(
+        self, item: Any, body: Any, done: int, condition: str, states: list[str], stacked: list[list[str]], scope: dict[str, str]
+    ) -> tuple[str, list[str]]:
+        """Add one iteration; return the condition and the states after it."""
+        name = item.name or f"Loop:{item.output[0]}"
+        number = self._add_constant(f"{name}.iteration", np.asarray(done, dtype=np.int64))
+        condition = condition or self._add_constant(f"{name}.condition", np.ones((), dtype=np.bool_))
+        inner = {**scope, **{given.name: tensor for given, tensor in zip(body.input, (number, condition, *states), strict=True)}}
+        self._graph(body, inner)
+        found = [inner[result.name] for result in body.output]
+        for parts, tensor in zip(stacked, found[1 + len(states) :], strict=True):
+            parts.append(tensor)
+        return found[0], found[1 : 1 + len(states)]
+
+    def _stack(self, item: Any, parts: Sequence[str]) -> str:
+        """Return the tensor of what the iterations give, along a new first axis."""
+        name = item.name or f"Loop:{item.output[0]}"
+        axes, rows = self._add_constant(f"{name}.axes", np.zeros(1, dtype=np.int64)), []
+        for part in parts:
+            rows.append(self.draft.fresh_tensor(f"{name}.row"))
+            self.draft.add(Operator(name=rows[-1], kind="Unsqueeze", inputs=(part, axes), outputs=(rows[-1],)))
+        stack = self.draft.fresh_tensor(f"{name}.stack")
+        self.draft.add(Operator(name=stack, kind="Concat", inputs=tuple(rows), outputs=(stack,), attributes={"axis": 0}))
+        return stack
 
     def _attribute(self, attribute: Any) -> Any:
         onnx = need_onnx()
@@ -188,6 +260,11 @@ def _floats(name: str, value: Array) -> Iterator[tuple[str, Array]]:
 def _graph_types() -> tuple[int, ...]:
     kinds = need_onnx().AttributeProto
     return kinds.GRAPH, kinds.GRAPHS
+
+
+def _operators(graph: Any) -> int:
+    """Return the number of nodes of a graph and the graphs inside it, at least 1."""
+    return max(1, len(graph.node) + sum(_operators(inner) for node in graph.node for inner in _subgraphs(node)))
 
 
 def _subgraphs(node: Any) -> Iterator[Any]:

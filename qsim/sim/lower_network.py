@@ -31,6 +31,7 @@ from qsim.units import BITS_PER_BYTE
 ALONE = (
     "Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Softplus", "Erf",
     "BatchNormalization", "Dropout", "MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity",
+    "QuantizeLinear", "DequantizeLinear", "Round", "Cast",
 )  # fmt: skip
 ACTIVATION = FixedFormat(16, 8)
 

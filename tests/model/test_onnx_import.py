@@ -124,30 +124,90 @@ def test_a_nested_branch_on_shapes_disappears(tmp_path):
     assert ([operator.kind for operator in network.operators], network.outputs) == (["Gemm"], ("y",))
 
 
-def test_a_loop_is_a_hole_with_weights(tmp_path):
-    flag, state = helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []), floats_of("state")
-    inside = [
-        constant("inside", W[:, :5].copy()),
-        helper.make_node("MatMul", ["state", "inside"], ["next"]),
-        helper.make_node("Identity", ["going"], ["still"]),
-    ]
-    counter = helper.make_tensor_value_info("i", onnx.TensorProto.INT64, [])
-    left = [helper.make_tensor_value_info("still", onnx.TensorProto.BOOL, []), floats_of("next")]
-    body = helper.make_graph(inside, "body", [counter, flag, state], left)
-    nodes = [
-        helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1, name="before"),
-        constant("times", np.array(3, dtype=np.int64)),
-        helper.make_node("Loop", ["times", "", "h"], ["y"], body=body, name="loop"),
-    ]
-    types = {"y": floats_of("y")}
-    path = write_nodes(tmp_path / "n.onnx", nodes, {"x": X}, {"w": W, "b": B}, ["y"], types=types)
-    with pytest.raises(FileFormatError, match=r"'loop' \(Loop\): its body cannot be flattened"):
+def loop(
+    nodes, *, states=("state",), after=("next",), count="times", condition="", outputs=("y",), going="going", start="h", i="i", on="going"
+):
+    """A Loop named "loop" over ``start``; its body takes ``i``, ``on`` and ``states`` and gives ``going`` and ``after``."""
+    taken = [helper.make_tensor_value_info(i, onnx.TensorProto.INT64, []), helper.make_tensor_value_info(on, onnx.TensorProto.BOOL, [])]
+    given = [helper.make_tensor_value_info(going, onnx.TensorProto.BOOL, []), *map(floats_of, after)]
+    body = helper.make_graph(nodes, "body", [*taken, *map(floats_of, states)], given)
+    return helper.make_node("Loop", [count, condition, *(start for _ in states)], list(outputs), body=body, name="loop")
+
+
+GEMM_H = helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1, name="before")
+STEP = [constant("inside", W[:, :5].copy()), helper.make_node("MatMul", ["state", "inside"], ["next"], name="step")]
+
+
+def test_a_loop_over_data_is_a_hole_with_weights(tmp_path):
+    nodes = [GEMM_H, loop(STEP)]
+    inputs = {"x": X, "times": np.array(3, dtype=np.int64)}
+    path = write_nodes(tmp_path / "n.onnx", nodes, inputs, {"w": W, "b": B}, ["y"], types={"y": floats_of("y")})
+    with pytest.raises(FileFormatError, match=r"'loop' \(Loop\): its number of iterations depends on data"):
         import_onnx(path)
     network = import_onnx(path, allow_unsupported=True)
     assert [(hole.operator, len(hole.constants)) for hole in network.holes] == [("loop", 1)]
     assert (network.parameters, [layer.name for layer in matrix_layers(network)]) == (35 + 25, ["before"])
     feed = random_inputs(network, 0)
     assert np.allclose(run(network, feed, only=["h"])["h"], feed["x"] @ W.T + B, atol=1e-5)
+
+
+def test_a_loop_of_known_length_is_unrolled(tmp_path):
+    """The weights of the body are one, so is what is made of them; what iterations give is stacked; the number of one is a constant."""
+    turned = helper.make_node("Transpose", ["inside"], ["turned"], perm=[1, 0])
+    nodes = [
+        STEP[0], turned, helper.make_node("MatMul", ["state", "turned"], ["m"], name="step"),
+        helper.make_node("Cast", ["i"], ["f"], to=onnx.TensorProto.FLOAT), helper.make_node("Add", ["m", "f"], ["next"]),
+    ]  # fmt: skip
+    nodes = [
+        constant("times", np.array(3, dtype=np.int64)), constant("yes", np.array(True)), GEMM_H,
+        loop(nodes, after=("next", "next"), condition="yes", outputs=("last", "y")), helper.make_node("Neg", ["last"], ["z"]),
+    ]  # fmt: skip
+    types = {"y": helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None, 2, 5]), "z": floats_of("z")}
+    network, _ = agree(write_nodes(tmp_path / "n.onnx", nodes, {"x": X}, {"w": W, "b": B}, ["z", "y"], types=types))
+    assert [layer.name for layer in matrix_layers(network)] == ["before", "step", "step_2", "step_3"]
+    assert len({layer.weight for layer in matrix_layers(network)}) == 2
+    assert (network.parameters, network.tensors["y"].shape) == (35 + 25, (3, 2, 5))
+
+
+def test_a_loop_ends_by_its_condition_and_nests(tmp_path):
+    """While i < 2, without a count; inside, a loop of no iterations, which passes its states on, and an If on the number."""
+    idle = [helper.make_node("Identity", ["j_on"], ["goes"]), helper.make_node("Neg", ["other"], ["more"])]
+    none = loop(idle, states=("other",), after=("more",), count="zero", outputs=("same",), going="goes", start="state", i="j", on="j_on")
+    branches = [subgraph([helper.make_node(kind, ["same"], ["o"])], "o", kind) for kind in ("Neg", "Exp")]
+    nodes = [
+        constant("zero", np.array(0, dtype=np.int64)), none,
+        helper.make_node("Cast", ["i"], ["first"], to=onnx.TensorProto.BOOL),
+        helper.make_node("If", ["first"], ["next"], then_branch=branches[0], else_branch=branches[1]),
+        constant("two", np.array(1, dtype=np.int64)), helper.make_node("Less", ["i", "two"], ["on"]),
+    ]  # fmt: skip
+    nodes = [
+        constant("yes", np.array(True)),
+        helper.make_node("Identity", ["x"], ["h"]),
+        loop(nodes, count="", condition="yes", going="on"),
+    ]
+    network, _ = agree(write_nodes(tmp_path / "n.onnx", nodes, {"x": X[:, :5].copy()}, {}, ["y"], types={"y": floats_of("y")}))
+    assert [operator.kind for operator in network.operators] == ["Exp", "Neg"]
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "count", "told"),
+    [
+        (STEP, {}, 1 << 40, "its iterations are more than the 8,192 operators to which loops are unrolled"),
+        (STEP, {"count": "", "condition": "yes"}, 0, "its iterations are more than the 8,192 operators to which loops are unrolled"),
+        ([], {"count": "", "condition": "yes", "after": ("state",)}, 0, "its iterations are more than the 8,192 operators"),
+        (STEP, {"after": ("next", "next"), "outputs": ("y", "all")}, 0, "it has no iterations, and gives an empty tensor"),
+        (
+            [*STEP, helper.make_node("ReduceMax", ["state"], ["most"], keepdims=0), helper.make_node("Less", ["most", "limit"], ["on"])],
+            {"going": "on"}, 3, "its condition depends on data",
+        ),
+    ],
+)  # fmt: skip
+def test_a_loop_that_cannot_be_unrolled_is_named(tmp_path, body, options, count, told):
+    constants = {"w": W, "b": B, "times": np.array(count, dtype=np.int64), "yes": np.array(True), "limit": np.array(9, dtype=np.float32)}
+    path = write_nodes(tmp_path / "n.onnx", [GEMM_H, loop(body, **options)], {"x": X}, constants, ["y"], types={"y": floats_of("y")})
+    with pytest.raises(FileFormatError, match=rf"1 operator not supported: 'loop' \(Loop\): {told}"):
+        import_onnx(path)
+    assert [hole.operator for hole in import_onnx(path, allow_unsupported=True).holes] == ["loop"]
 
 
 def test_layers_behind_a_hole_keep_their_shapes(tmp_path):
