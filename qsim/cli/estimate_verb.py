@@ -64,16 +64,15 @@ def command(
 ) -> None:
     """Prune and quantise a network without retraining, run it on real or random input, simulate and price every matrix layer.
 
-    NETWORK is a name of `qsim list networks` or an .onnx, .pt2 or .qsn file. The matrices of a .qsn file, which --save writes, are run as
-    they are stored where the machine's PEs take them. Of networks with trained weights the fidelity to the float network is measured too.
-    Operators that are not supported and products of two activations are left out, and said so.
+    NETWORK is a name of `qsim list networks` or an .onnx, .pt2 or .qsn file (--save writes it; its matrices run as stored where they can).
+    Of trained networks the fidelity is measured too. What is not supported, and products of two activations, are left out and said so.
 
     \b
     Examples:
       qsim estimate vgg-16 --out run.json
       qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
       qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
-      qsim estimate resnet-50.qsn --density 0.4 --set array.pes=128
+      qsim estimate resnet-50.qsn --density 0.4
       qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
       qsim estimate crepe-tiny --bits 4
     """
@@ -84,10 +83,7 @@ def command(
     from qsim.estimate import NOT_MEASURED, estimate, prepare
     from qsim.results import save_runs
 
-    if sum(option is not None for option in (given, data, density)) > 1:
-        raise QsimError(path="--input, --data and --density", rule="one of them", value="more")
-    if data is None and (normalise is not None or not _is_default("images")):
-        raise QsimError(path="--images and --normalise", rule="given together with --data", value="alone")
+    _check_sources(given, data, density, normalise)
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
     runs: list[RunResult] = []
     with progress() as report:
@@ -107,6 +103,14 @@ def command(
     if out is not None:
         save_runs(out, runs)
     _show(runs, [machine.name for machine in chosen], [] if measurement is None else measurement.rows, out, as_json)
+
+
+def _check_sources(given: Path | None, data: Path | None, density: float | None, normalise: str | None) -> None:
+    """Refuse options of activations that contradict each other or would do nothing."""
+    if sum(option is not None for option in (given, data, density)) > 1:
+        raise QsimError(path="--input, --data and --density", rule="one of them", value="more")
+    if data is None and (normalise is not None or not _is_default("images")):
+        raise QsimError(path="--images and --normalise", rule="given together with --data", value="alone")
 
 
 def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str, Any]]", out: Path | None, as_json: bool) -> None:

@@ -147,9 +147,12 @@ def _verdict(agreement: "Agreement | None") -> str:
     if agreement.max_error is None:
         return f"not checked against {agreement.against}: all outputs depend on holes"
     left = f"; not checked, behind holes: {', '.join(agreement.unchecked)}" if agreement.unchecked else ""
-    return (
-        f"max error against {agreement.against}: {agreement.max_error:.2g} of the output's size (random input, seed {agreement.seed}){left}"
+    what = (
+        f"a tensor's size, {len(agreement.tensors) + len(agreement.outputs):,} compared one by one"
+        if agreement.tensors
+        else "the output's size"
     )
+    return f"max error against {agreement.against}: {agreement.max_error:.2g} of {what} (random input, seed {agreement.seed}){left}"
 
 
 def _cells(layer: "MatrixLayer") -> tuple[str, ...]:

@@ -3,8 +3,13 @@
 The error of an output is ``max |ours - theirs| / max |theirs|``. Both sides compute in float32 and sum in different orders; a sum of n
 products differs by about ``sqrt(n) 2**-24`` of its terms' size, and a few dozen layers add up to some 1e-6. More than :data:`TOLERANCE`
 is no rounding but another function. Integers must be equal.
+
+A network that rounds to 8 bits on the way is no continuous function: a difference in the last place of a float becomes a whole step where
+the value lies between two, and layers behind it make more of it. There the outputs say little, and all tensors are compared, each
+computed from the other side's own (:func:`compare_one_by_one`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +17,12 @@ import numpy as np
 
 from qsim.errors import FileFormatError
 from qsim.model.network import Array, Network
-from qsim.model.reference import behind_holes, run
+from qsim.model.reference import behind_holes, compute, run
 from qsim.progress import Progress, silent
 
 TOLERANCE = 1e-4
+ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
+NAMED = 5  # tensors in an error
 
 Reference = Callable[[Mapping[str, Array]], Sequence[Array]]
 
@@ -31,17 +38,21 @@ class OutputError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """The result of a comparison with ``against``; ``unchecked`` are outputs that depend on a hole."""
+    """The result of a comparison with ``against``; ``unchecked`` are outputs that depend on a hole.
+
+    ``tensors`` are those compared one by one inside a network that rounds, none in any other.
+    """
 
     against: str
     seed: int
     outputs: tuple[OutputError, ...]
     unchecked: tuple[str, ...] = ()
+    tensors: tuple[OutputError, ...] = ()
 
     @property
     def max_error(self) -> float | None:
-        """The largest error of all outputs, or None where none could be compared."""
-        return max((found.error for found in self.outputs), default=None)
+        """The largest error of all outputs and tensors, or None where none could be compared."""
+        return max((found.error for found in (*self.outputs, *self.tensors)), default=None)
 
 
 def random_inputs(network: Network, seed: int) -> dict[str, Array]:
@@ -94,12 +105,61 @@ def compare(
     theirs = dict(zip(network.outputs, reference(feed), strict=True))
     ours = run(network, feed, only=checked, progress=progress)
     errors = tuple(output_error(name, ours[name], theirs[name]) for name in checked)
+    _refuse(network, errors, against, tolerance, "outputs")
+    return Agreement(against=against, seed=seed, outputs=errors, unchecked=unchecked)
+
+
+def rounds(network: Network) -> bool:
+    """Whether a network rounds activations to few bits on the way from its inputs to its outputs."""
+    return any(operator.kind in ROUNDING for operator in network.operators)
+
+
+def compare_one_by_one(
+    network: Network,
+    reference: Callable[[Mapping[str, Array]], Mapping[str, Array]],
+    *,
+    against: str,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    progress: Progress = silent,
+) -> Agreement:
+    """Compare every tensor that ``reference`` (inputs to tensors by name) has too, and go on with its value.
+
+    So each operator is seen alone, and a step that falls the other way is not carried on; what a hole gives is taken from ``reference``.
+    Inputs are random from ``seed``. Raises :class:`FileFormatError` naming the first tensors that differ by more than ``tolerance``.
+    """
+    feed, holes = random_inputs(network, seed), {hole.operator for hole in network.holes}
+    theirs, errors = reference(feed), dict[str, OutputError]()
+    values: dict[str, Array] = {**network.constants, **feed}
+    uses = Counter(tensor for operator in network.operators for tensor in operator.inputs)
+    for done, operator in enumerate(network.operators, 1):
+        known = operator.name not in holes and all(not tensor or tensor in values for tensor in operator.inputs)
+        found = compute(operator, values) if known else {}
+        errors.update({name: output_error(name, value, theirs[name]) for name, value in found.items() if name in theirs})
+        values.update(found)
+        values.update({name: theirs[name] for name in operator.outputs if name in theirs})
+        for tensor in operator.inputs:
+            uses[tensor] -= 1
+            if tensor and not uses[tensor]:
+                values.pop(tensor, None)
+        progress("reference", done, len(network.operators))
+    _refuse(network, tuple(errors.values()), against, tolerance, "tensors")
+    return Agreement(
+        against=against,
+        seed=seed,
+        outputs=tuple(errors[name] for name in network.outputs if name in errors),
+        unchecked=tuple(name for name in network.outputs if name not in errors),
+        tensors=tuple(found for name, found in errors.items() if name not in network.outputs),
+    )
+
+
+def _refuse(network: Network, errors: Sequence[OutputError], against: str, tolerance: float, what: str) -> None:
+    """Raise :class:`FileFormatError` naming what differs by more than ``tolerance``."""
     wrong = [f"{found.output!r} by {found.error:.2g}" for found in errors if not found.error <= tolerance]
     if wrong:
-        raise FileFormatError(
-            f"{network.source}: outputs differ from {against} by more than {tolerance:g} of their size: {', '.join(wrong)}"
-        )
-    return Agreement(against=against, seed=seed, outputs=errors, unchecked=unchecked)
+        more = f", and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        rule = f"differ from {against} by more than {tolerance:g} of their size"
+        raise FileFormatError(f"{network.source}: {what} {rule}: {', '.join(wrong[:NAMED])}{more}")
 
 
 def output_error(name: str, ours: Array, theirs: Array) -> OutputError:

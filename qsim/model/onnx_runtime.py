@@ -1,4 +1,7 @@
-"""ONNX Runtime as the reference of an imported ONNX file."""
+"""ONNX Runtime as the reference of an imported ONNX file.
+
+Where the network rounds to 8 bits on the way, ONNX Runtime is asked for every tensor, and they are compared one by one.
+"""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from qsim.errors import FileFormatError, MissingExtra
-from qsim.model.agreement import TOLERANCE, Agreement, compare
+from qsim.model.agreement import TOLERANCE, Agreement, compare, compare_one_by_one, rounds
 from qsim.model.network import Array, Network
+from qsim.model.onnx_file import need_onnx
 from qsim.progress import Progress, silent
 
 ERRORS_ONLY = 3
+MOST_BYTES = (1 << 31) - 1  # of a model in memory
+
+Run = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 
 def check_onnx(
@@ -30,7 +37,26 @@ def check_onnx(
     """
     runtime = _need_runtime()
     against = f"ONNX Runtime {runtime.__version__}"
-    return compare(network, _reference(runtime, path, fixed or {}), against=against, seed=seed, tolerance=tolerance, progress=progress)
+    told = _with_tensors(path, network) if rounds(network) else None
+    if told is None:
+        reference = _reference(runtime, path, str(path), None, fixed or {})
+        return compare(network, reference, against=against, seed=seed, tolerance=tolerance, progress=progress)
+    model, names = told
+    every = _reference(runtime, path, model, names, fixed or {})
+    return compare_one_by_one(
+        network, lambda feed: dict(zip(names, every(feed), strict=True)), against=against, seed=seed, tolerance=tolerance, progress=progress
+    )
+
+
+def _with_tensors(path: str | Path, network: Network) -> tuple[bytes, list[str]] | None:
+    """Return the model of a file with all tensors that the network has too as outputs, and their names; None where it is too large."""
+    onnx = need_onnx()
+    proto = onnx.load(path)
+    made = {tensor for operator in network.operators for tensor in operator.outputs if tensor}
+    names = [tensor for node in proto.graph.node for tensor in node.output if tensor in made]
+    outputs = {item.name for item in proto.graph.output}
+    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in outputs)
+    return (proto.SerializeToString(), names) if proto.ByteSize() <= MOST_BYTES else None
 
 
 def _need_runtime() -> Any:
@@ -40,7 +66,8 @@ def _need_runtime() -> Any:
         raise MissingExtra("onnx", "checking a network against ONNX Runtime") from error
 
 
-def _reference(runtime: Any, path: str | Path, fixed: Mapping[str, float]) -> Callable[[Mapping[str, Array]], Sequence[Array]]:
+def _reference(runtime: Any, path: str | Path, model: str | bytes, names: Sequence[str] | None, fixed: Mapping[str, float]) -> Run:
+    """Return what runs a ``model`` (a file or its bytes) and returns tensors by ``names``, None: its outputs; errors name ``path``."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
@@ -49,10 +76,10 @@ def _reference(runtime: Any, path: str | Path, fixed: Mapping[str, float]) -> Ca
     def reference(inputs: Mapping[str, Array]) -> Sequence[Array]:
         error_types = _error_types(runtime)
         try:
-            session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             feed = dict(inputs) | {item.name: _filled(item, fixed[item.name]) for item in session.get_inputs() if item.name in fixed}
             known = {item.name for item in session.get_inputs()}
-            found: Sequence[Array] = session.run(None, {name: value for name, value in feed.items() if name in known})
+            found: Sequence[Array] = session.run(names, {name: value for name, value in feed.items() if name in known})
         except error_types as error:
             raise FileFormatError(f"ONNX Runtime cannot run {path}: {str(error).splitlines()[0]}") from error
         return found

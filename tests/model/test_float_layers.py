@@ -1,12 +1,14 @@
 """Are the files that ONNX Runtime's own quantiser writes read to the bit, and are their layers those that machines can run?"""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qsim.model.agreement import random_inputs
+from qsim.errors import FileFormatError
+from qsim.model.agreement import compare_one_by_one, random_inputs
 from qsim.model.float_layers import with_float_layers
 from qsim.model.matrix_layers import matrix_layers, weight_matrices
 from qsim.model.onnx_import import import_onnx
@@ -58,6 +60,7 @@ def quantised(folder: Path, how: str) -> Path:
 def test_an_export_of_onnx_runtime(how, tmp_path):
     network, agreement = agree(quantised(tmp_path, how))
     assert agreement.max_error == 0
+    assert len(agreement.tensors) + len(agreement.outputs) == sum(len(operator.outputs) for operator in network.operators)
     kinds = {"ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"} if how == "dynamic" else {"QLinearConv", "QLinearMatMul"}
     assert kinds <= {operator.kind for operator in network.operators}
     assert matrix_layers(network) == ()
@@ -108,6 +111,37 @@ def test_what_stays_as_it_is(tmp_path):
     found = with_float_layers(holed)
     assert found.holes == holed.holes
     assert [(layer.name, layer.macs) for layer in matrix_layers(found)] == [("fc", 2 * 3 * 5)]
+
+
+def test_a_step_that_falls_the_other_way_is_no_error_but_a_wrong_step_is(tmp_path):
+    """The other side's sigmoid differs by 1e-5; of 4096 values some then lie on the other side of the middle between two steps."""
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["s"], name="curve"),
+        helper.make_node("QuantizeLinear", ["s", "scale", "zero"], ["q"], name="steps"),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Hardmax", ["d"], ["k"], name="odd"),
+        helper.make_node("Neg", ["k"], ["y"], name="behind"),
+    ]
+    constants = {"scale": np.float32(1 / 250), "zero": np.uint8(0)}
+    path = write_nodes(tmp_path / "n.onnx", nodes, {"x": np.zeros((1, 4096), np.float32)}, constants, ["y"])
+    network = import_onnx(path, allow_unsupported=True)
+
+    def reference(feed, moved=0, sign=-1):
+        s = 1 / (1 + np.exp(-feed["x"])) * np.float32(1 + 1e-5)
+        q = np.rint(s / constants["scale"]).astype(np.uint8)
+        q[0, 0] += moved
+        k = np.where(np.arange(4096) == q.argmax(), np.float32(1), 0)[None].astype(np.float32)
+        return {"s": s, "q": q, "d": q * constants["scale"], "k": k, "y": sign * k}
+
+    feed = random_inputs(network, 0)
+    assert np.any(run(network, feed, only=["q"])["q"] != reference(feed)["q"])
+    found = compare_one_by_one(network, reference, against="them")
+    assert ([item.output for item in found.tensors], [item.output for item in found.outputs]) == (["s", "q", "d"], ["y"])
+    assert 0.9e-5 < found.max_error < 1.1e-5
+    with pytest.raises(FileFormatError, match=r"tensors differ from them by more than 0.0001 of their size: 'q' by inf$"):
+        compare_one_by_one(network, partial(reference, moved=1), against="them")
+    with pytest.raises(FileFormatError, match=r"'y' by 2$"):
+        compare_one_by_one(network, partial(reference, sign=1), against="them")
 
 
 def test_weights_that_two_layers_share_stay_one(tmp_path):
