@@ -64,7 +64,8 @@ def command(
     """Prune and quantise a network without retraining, run it on real or random input, simulate and price every matrix layer.
 
     NETWORK is a name of `qsim list networks` or an .onnx or .pt2 file. Of networks with trained weights the fidelity to the float network
-    is measured too. Operators that are not supported and products of two activations are left out, and said so.
+    is measured too. Of products of two activations (attention) one operand is written into the weight memories at run time, and said apart
+    from the file. What cannot be simulated is left out, and said so.
 
     \b
     Examples:
@@ -108,7 +109,7 @@ def command(
 
 def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str, Any]]", out: Path | None, as_json: bool) -> None:
     """Print what was found."""
-    from qsim.cli.compare_verb import comparison, comparison_table
+    from qsim.cli.compare_verb import comparison, comparison_table, operand_text
     from qsim.cli.console import console, echo_json, messages
 
     rows = comparison(runs, None)
@@ -118,6 +119,11 @@ def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str
     console().print(comparison_table(runs, rows))
     for machine, row in zip(machines, fidelity, strict=False):
         console().print(f"{machine}: {row['text']}", markup=False, soft_wrap=True)
+    for run in runs:
+        if text := operand_text(run):
+            console().print(f"{run.architecture.name}: {text}", markup=False, soft_wrap=True)
+        if run.gaps:
+            console().print(f"{run.architecture.name}: NOT simulated: {'; '.join(run.gaps)}", markup=False, soft_wrap=True)
     messages.print(runs[0].weight_source, markup=False)
     if out is not None:
         console().print(f"written to {out}; next: qsim report {out} --out report/")
