@@ -121,7 +121,9 @@ def prepare(network: Network, machine: Architecture, plan: Plan, progress: Progr
     by_name = dict(zip([layer.name for layer in weighted], lowered, strict=True)) | products
     layers = tuple(layer for layer in found if layer.name in by_name)
     if rounds(machine) and products:
-        changed = round_operands(changed, [layer.layer.operator for layer in layers if layer.product], operand_bits(machine))
+        bits = operand_bits(machine)
+        changed = replace(changed, passes=(*changed.passes, f"operands of products rounded to {bits}-bit levels"))
+        changed = round_operands(changed, [layer.layer.operator for layer in layers if layer.product], bits)
     return Prepared(
         network=changed,
         file=NetworkFile(network=changed, matrices=tuple(coded.values())),

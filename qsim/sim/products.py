@@ -30,6 +30,7 @@ from qsim.model.levels import LEAST_BITS
 from qsim.sim.blocks import Block, Columns, block_of
 from qsim.sim.convolution import Boundary, LoweredConvolution, Operand, Pass, spills
 from qsim.sim.layout import Resident
+from qsim.sim.memory import GROUP_BURSTS
 from qsim.sim.network_layers import MachineLayer
 from qsim.units import BITS_PER_BYTE
 
@@ -79,6 +80,9 @@ def lower_product(found: MachineLayer, stored: int, machine: Architecture, room:
     passes = tuple(_passes(found, columns, machine, room))
     elements = found.rows * geometry.columns
     boundary = Boundary(stored=stored)
+    spilled = spills(geometry, passes, boundary, found.rows, machine, found.name, elements)
+    if spilled:
+        _check_request(machine, found.name)
     return LoweredConvolution(
         name=found.name,
         geometry=geometry,
@@ -86,7 +90,7 @@ def lower_product(found: MachineLayer, stored: int, machine: Architecture, room:
         machine=machine,
         first=False,
         last=False,
-        spilled=spills(geometry, passes, boundary, found.rows, machine, found.name, elements),
+        spilled=spilled,
         columns=columns,
         passes=passes,
         stored=stored,
@@ -96,6 +100,15 @@ def lower_product(found: MachineLayer, stored: int, machine: Architecture, room:
         dense_macs=found.layer.macs,
         operand=Operand(elements=elements, loads=False, coded=rounds(machine)),
     )
+
+
+def _check_request(machine: Architecture, name: str) -> None:
+    """The operand of a spilled product goes through the activation memory request by request, before the input of the pass comes."""
+    assert machine.dram is not None
+    need = -(-GROUP_BURSTS * machine.dram.burst_bytes // machine.array.pes)
+    if need > machine.activations.bytes:
+        rule = f"at least {need}, for a request of the operand of {name} over {machine.array.pes} PEs"
+        raise UnsupportedProgram(path="activations.bytes", rule=rule, value=machine.activations.bytes)
 
 
 def _passes(found: MachineLayer, columns: Columns, machine: Architecture, room: Room) -> Iterator[Pass]:

@@ -50,8 +50,8 @@ def machine_of(kind: PEKind, rng: np.random.Generator) -> Architecture:
     machine = machine.replace("array.queue.forward_latency", int(rng.choice([1, 2]))).replace("array.local_rows", int(rng.choice([2, 64])))
     machine = machine.replace("scan.skip_zeros", bool(rng.integers(2)))
     if rng.integers(4):
-        machine = machine.replace("dram", replace(LPDDR3_1600_AT_800_MHZ, refresh_interval=500, holds_weights=bool(rng.integers(2))))
-        machine = machine.replace("activations.bytes", int(rng.choice([30, 4096])))
+        channel = replace(LPDDR3_1600_AT_800_MHZ, burst_bytes=2, row_bytes=64, refresh_interval=500, holds_weights=bool(rng.integers(2)))
+        machine = machine.replace("dram", channel).replace("activations.bytes", int(rng.choice([32, 4096])))
     return machine.replace("weights.bytes", int(rng.choice([64, 65536])))
 
 
@@ -217,6 +217,11 @@ def test_an_operand_that_the_layer_before_made_stays_on_chip() -> None:
     ("machine", "changes", "why"),
     [
         ("pvq-layer-dram", {}, "gram must be with constant weights on pvq PEs"),
+        (
+            "dense-16b-layer-dram",
+            {"activations.bytes": 1, "array.pes": 56},
+            "activations.bytes must be at least 10, for a request of the operand",
+        ),
         ("sparse-layer-dram", {"array.code_bits": 1}, "array.code_bits must be at least 2 for the operand of gram"),
         # 8 PEs: the key has a row of 8 weights of 2 bytes in each, and so has the operand in three of them.
         (
