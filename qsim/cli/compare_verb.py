@@ -87,7 +87,7 @@ def operand_text(run: RunResult) -> str:
 def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Table:
     """Build the terminal table of :func:`comparison`."""
     written = [operands(run)["bytes"] for run in runs]
-    more = ("run-time operands",) if any(written) else ()
+    more = ("operands",) if any(written) else ()
     columns = ("machine", "recipe", "file", *more, "ratio", "test error", "cycles", "time", "energy", "x less energy", "x faster")
     cells = [
         (
@@ -108,6 +108,7 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
     technologies = ", ".join(dict.fromkeys(run.technology.name for run in runs))
     inputs = "different inputs, so that time and energy are not comparable" if _differ(runs) else f"{len(runs[0].inputs)} inputs"
     caption = f"One inference, mean over {inputs}. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
+    caption += " Operands: written at run time, no bytes of the file." if more else ""
     return table("Designs", columns, cells, caption=caption, text_columns=2)
 
 

@@ -106,6 +106,7 @@ def test_operands_of_run_time_and_what_is_not_simulated_are_said(qsim: Command, 
     assert "NOT simulated beside" in second.weight_source
     text = " ".join(qsim(*words)[1].split())
     assert "pvq-layer-dram: NOT simulated: layer1.scores, 524,288 MACs" in text
+    assert "Operands: written at run time, no bytes of the file." in text
     assert "sparse-layer-dram: 4 products of two activations, 2,097,152 MACs: operands of 32,768 bytes written at run time" in text
     assert qsim("report", out, "--out", report)[0] == 0
     page = (report / "report.html").read_text(encoding="utf-8")
