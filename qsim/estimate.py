@@ -1,8 +1,9 @@
 """A whole float network on a machine without retraining: prune, quantise, infer, simulate every matrix layer, price.
 
 Activation zeros come from inference of the pruned and quantised network on the given inputs, or from a stated density where there are none.
-What is not simulated (holes of the import, products of two activations) is said in the result's ``weight_source``, which every report
-shows.
+Of products of two activations, as attention has them, one operand is written into the weight memories at run time: it is no byte of the
+file, and said apart. What is not simulated (holes of the import, products on machines that cannot store an operand) is in the result's
+``gaps`` and in its ``weight_source``, which every report shows.
 """
 
 import hashlib
@@ -21,17 +22,21 @@ from qsim.errors import DataError, FileFormatError, QsimError, UnsupportedProgra
 from qsim.formats.container import content_hash
 from qsim.formats.layer import Form
 from qsim.formats.symbols import EncodeOptions
-from qsim.model.matrix_layers import matrix_layers
+from qsim.model.levels import round_operands
+from qsim.model.matrix_layers import MatrixLayer, matrix_layers
 from qsim.model.network import Array, Network
 from qsim.model.network_file import CodedMatrix, NetworkFile
 from qsim.model.reference import run
+from qsim.model.unlisted import unlisted_products
 from qsim.progress import Progress, silent
 from qsim.results import LayerResult, Quality, RunResult, Source
 from qsim.run import peak_of
+from qsim.sim.convolution import LoweredConvolution
 from qsim.sim.lower_model import Lowered
 from qsim.sim.lower_network import connect, follows, image_bytes, lower_matrix
 from qsim.sim.model import Engine, simulate_layer
 from qsim.sim.network_layers import MachineLayer, machine_activations, machine_layer, machine_weights, put_weights
+from qsim.sim.products import Room, lower_product, operand_bits, rounds
 
 Tensors = Mapping[str, Array]
 Place = tuple[str, int | None]  # of a matrix: its constant, and the direction of a recurrent layer
@@ -69,7 +74,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
-    """A network on a machine: ``network`` has the weights that are simulated, ``layers`` and ``lowered`` are its matrix layers in order.
+    """A network on a machine: ``network`` has the weights that are simulated, and the rounding of operands that are stored at run time;
+    ``layers`` and ``lowered`` are its matrix layers in order.
 
     ``text``: how its weights were prepared, in words; ``left_out``: what is not simulated, each with the reason.
     """
@@ -98,34 +104,60 @@ def prepare(
     plan does not prune is kept to the bit. Raises :class:`UnsupportedProgram` if no layer can be run or one does not fit the machine.
     """
     found, left_out = _machine_layers(network)
-    unknown = sorted(set(plan.densities) - {layer.name for layer in found})
+    weighted = [layer for layer in found if not layer.product]
+    unknown = sorted(set(plan.densities) - {layer.name for layer in weighted})
     if unknown:
-        raise DataError(path="densities", rule="layers of the network", value=unknown[0], legal=[layer.name for layer in found])
-    if not found:
+        raise DataError(path="densities", rule="layers of the network", value=unknown[0], legal=[layer.name for layer in weighted])
+    if not weighted:
         raise UnsupportedProgram(path=network.name, rule="a network with a matrix layer", value=left_out or "none")
     constants, lowered = dict(network.constants), []
     coded: dict[Place, CodedMatrix] = {}
     old: dict[Place, CodedMatrix] = {(matrix.constant, matrix.part): matrix for matrix in stored.matrices} if stored is not None else {}
     coding = plan.coding(machine)
-    for number, layer in enumerate(found, 1):
+    for number, layer in enumerate(weighted, 1):
         matrix, form = _coded(network, layer, old, coding, plan)
         lowered.append(lower_matrix(layer, form, follows(network, layer.layer), machine))
         coded[matrix.constant, matrix.part] = matrix
         constants[matrix.constant] = put_weights(replace(network, constants=constants), layer, real_weights(form))
         del form
-        progress("prune, quantise, prepare", number, len(found))
+        progress("prune, quantise, prepare", number, len(weighted))
     text = _text(plan, sum(matrix is old.get(place) for place, matrix in coded.items()), len(coded))
     changed = replace(network, constants=constants, passes=network.passes if text == AS_STORED else (*network.passes, text))
+    products, refused = _lower_products(network, [layer for layer in found if layer.product], lowered, machine)
+    by_name = dict(zip([layer.name for layer in weighted], lowered, strict=True)) | products
+    layers = tuple(layer for layer in found if layer.name in by_name)
+    bits = operand_bits(machine)
+    rounding = f"operands of products rounded to {bits}-bit levels"
+    if rounds(machine) and products and rounding not in network.passes:  # a stored network has the operators already
+        changed = replace(changed, passes=(*changed.passes, rounding))
+        changed = round_operands(changed, [layer.layer.operator for layer in layers if layer.product], bits)
     return Prepared(
         network=changed,
         file=NetworkFile(network=changed, matrices=tuple(coded.values())),
         machine=machine,
         plan=plan,
         text=text,
-        layers=found,
-        lowered=connect(network, found, lowered, machine),
-        left_out=left_out,
+        layers=layers,
+        lowered=connect(network, layers, [by_name[layer.name] for layer in layers], machine),
+        left_out=left_out + refused,
     )
+
+
+def _lower_products(
+    network: Network, found: Sequence[MachineLayer], weights: Sequence[Lowered], machine: Architecture
+) -> tuple[dict[str, Lowered], tuple[str, ...]]:
+    """Return the products of two activations that the machine can run beside ``weights``, and in words those that it cannot."""
+    room, lowered, refused = Room.beside(weights, machine), dict[str, Lowered](), []
+    for layer in found:
+        try:
+            lowered[layer.name] = lower_product(layer, follows(network, layer.layer).stored, machine, room)
+        except UnsupportedProgram as error:
+            refused.append(_gap(layer.layer, error))
+    return lowered, tuple(refused)
+
+
+def _gap(layer: MatrixLayer, why: object) -> str:
+    return f"{layer.name}, {layer.macs:,} MACs ({why})"
 
 
 def _coded(
@@ -162,7 +194,7 @@ def restore(file: NetworkFile) -> Network:
     Raises :class:`FileFormatError` for matrices that are not of the network's layers.
     """
     try:
-        layers = {layer.name: layer for layer in _machine_layers(file.network)[0]}
+        layers = {layer.name: layer for layer in _machine_layers(file.network)[0] if not layer.product}
     except (IndexError, KeyError, ValueError, TypeError) as error:
         raise FileFormatError(f"the file describes layers that cannot be: {error}") from error
     constants = dict(file.network.constants)
@@ -182,7 +214,10 @@ def _machine_layers(network: Network) -> tuple[tuple[MachineLayer, ...], tuple[s
         try:
             found.append(machine_layer(layer))
         except UnsupportedProgram as error:
-            left_out.append(f"{layer.name}, {layer.macs:,} MACs ({error})")
+            left_out.append(_gap(layer, error))
+    for operator, macs in unlisted_products(network):
+        count = "MACs not counted" if macs is None else f"{macs:,} MACs"
+        left_out.append(f"{operator.name}, {count} ({operator.kind} whose operands are not weights as machines hold them)")
     return tuple(found), tuple(left_out)
 
 
@@ -244,7 +279,7 @@ def estimate(
     found = [simulate(prepared, image(), engine, progress) for image in images]
     found_quality = quality()
     layers = tuple(zip(*found, strict=True))
-    recipe, shape = prepared.text, repr((network.name, [layer.layer for layer in prepared.layers]))
+    recipe, shape = prepared.text, repr((network.name, [layer.layer for layer in prepared.layers if not layer.product]))
     return RunResult(
         workload=Source(name=network.name, hash=_hash(shape)),
         model=Source(name=f"{network.name} (estimate)", hash=content_hash(prepared.file.data)),
@@ -265,6 +300,7 @@ def estimate(
             [network.source or "source not stated", f"activations: {activations}", *_labels(prepared, measured, found_quality)]
         ),
         quality=found_quality,
+        gaps=prepared.left_out,
     )
 
 
@@ -272,7 +308,14 @@ def _labels(prepared: Prepared, measured: str, quality: Quality | None) -> list[
     if quality is not None:
         measured = f"top-1 error {quality.test_error:.1f} % of {quality.test_images} pictures"
     text = [f"not retrained, {measured}", f"size: the .qsn file; {prepared.image_bytes:,} bytes in the memories of the PEs"]
-    macs = sum(layer.layer.macs for layer in prepared.layers)
+    macs, products = sum(layer.layer.macs for layer in prepared.layers), [layer.layer for layer in prepared.layers if layer.product]
+    if products:
+        size = sum(part.operand_bytes for part in prepared.lowered if isinstance(part, LoweredConvolution))
+        rounded = f", rounded to {operand_bits(prepared.machine)}-bit levels" if rounds(prepared.machine) else ""
+        text.append(
+            f"{len(products)} products of two activations, {sum(layer.macs for layer in products):,} MACs: operands of {size:,} bytes, "
+            f"written at run time{rounded}, no bytes of the file"
+        )
     if prepared.left_out:
         text.append(f"NOT simulated beside {macs:,} MACs: " + "; ".join(prepared.left_out))
     return text

@@ -173,6 +173,7 @@ class RunResult:
 
     ``layers`` holds, per layer, the result of every simulated input: ``layers[l][i]`` is layer ``l`` for input ``i``.
     ``energy`` is the mean over inputs. ``file_bytes`` is the size of the compressed file on disk, ``float_bytes`` four bytes a parameter.
+    ``gaps``: what of the network is not simulated, each with the reason and, where they are known, its MACs.
 
     Raises :class:`FieldError` for a run by which nothing can be divided: no inputs, no cycles, no energy, no clock.
     """
@@ -195,6 +196,7 @@ class RunResult:
     peak: dict[str, float] = field(default_factory=dict)
     weight_source: str = ""
     trace: Trace | None = None
+    gaps: tuple[str, ...] = ()
     schema: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

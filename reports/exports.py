@@ -56,6 +56,8 @@ def _numbers(run: RunResult) -> Iterator[tuple[str, str, str, str, float]]:
         yield layer.name, "", "MACs issued", "1", layer.macs
         yield layer.name, "", "dense MACs", "1", layer.dense_macs
         yield layer.name, "", "DRAM traffic", "byte", layer.dram_bytes
+        if layer.operand_bytes:
+            yield layer.name, "", "written at run time", "byte", layer.operand_bytes
     for kind, states in time_by_class(run).items():
         for state, cycles in states.items():
             yield "", kind, f"unit time {state}", "unit-cycle", cycles

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from qsim.results import RunResult, Source
 from reports.table import Column, Field, Group, Table
 from reports.text import quantity
-from reports.views import Machine
+from reports.views import Machine, layer_views
 
 SHORT_HASH = 12
 
@@ -51,7 +51,9 @@ def index_ranges(indices: Sequence[int]) -> str:
 
 
 def remarks(machines: Sequence[Machine]) -> list[str]:
-    """Return what a reader must know before believing a number: synthetic weights, stand-in prices, leakage that is not known."""
+    """Return what a reader must know before believing a number: synthetic weights, what is written at run time or not simulated, stand-in
+    prices, leakage that is not known.
+    """
     made_up = [machine.label for machine in machines if machine.run.synthetic_weights]
     found = []
     if made_up:
@@ -61,6 +63,13 @@ def remarks(machines: Sequence[Machine]) -> list[str]:
     if any(machine.run.energy.leakage_pj is None for machine in machines):
         names = sorted({machine.run.technology.name for machine in machines if machine.run.energy.leakage_pj is None})
         found.append(f"{', '.join(names)} gives no leakage: the energy is dynamic energy only.")
+    for machine in machines:
+        size = sum(layer.operand_bytes for layer in layer_views(machine.run))
+        if size:
+            words = f"products of two activations write {size:,.0f} bytes at run time in place of weights"
+            found.append(f"{machine.label}: {words}; the file has none of them.")
+        if machine.run.gaps:
+            found.append(f"{machine.label}: not simulated: {'; '.join(machine.run.gaps)}.")
     found += dict.fromkeys(note for machine in machines for note in machine.run.energy.notes)
     if len({machine.run.technology.hash for machine in machines}) > 1:
         found.append("The machines are priced in different technologies; compare their energies with care.")

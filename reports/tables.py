@@ -60,6 +60,8 @@ def layer_table(machines: Sequence[Machine]) -> Table:
     second_unit, seconds = scaled([layer.seconds for layer in everything], "s")
     joule_unit, joules = scaled([layer.joules for layer in everything], "J")
     byte_unit, moved = scaled([layer.dram_bytes for layer in everything], "B")
+    operand_unit, operands = scaled([layer.operand_bytes for layer in everything], "B")
+    has_operands = any(layer.operand_bytes for layer in everything)
     place = 0
     groups = []
     for machine in machines:
@@ -77,6 +79,7 @@ def layer_table(machines: Sequence[Machine]) -> Table:
                     decimal(100 * layer.macs / layer.dense_macs if layer.dense_macs else None, 1),
                     decimal(busy, 1),
                     moved[place],
+                    *((operands[place] if layer.operand_bytes else Field(text=MISSING),) if has_operands else ()),
                 )
             )
             place += 1
@@ -93,6 +96,7 @@ def layer_table(machines: Sequence[Machine]) -> Table:
             Column(head="of dense", unit="%"),
             Column(head="of peak rate", unit="%"),
             Column(head="DRAM traffic", unit=byte_unit),
+            *((Column(head="Written at run time", unit=operand_unit),) if has_operands else ()),
         ),
         groups=tuple(groups),
     )

@@ -29,7 +29,8 @@ _NUMBERED = re.compile(r"^(.*?)[\s\[._-]*\d+\]?$")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerView:
     """One layer of one machine, mean over the inputs. ``moved_bytes``: all DRAM traffic where the weights are
-    streamed from DRAM, else reads of the on-chip weight memory.
+    streamed from DRAM, else reads of the on-chip weight memory. ``operand_bytes``: written into the weight memories at run time, for a
+    product of two activations.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LayerView:
     dram_bytes: float
     filler_entries: float
     moved_bytes: float
+    operand_bytes: float
 
     @property
     def macs_per_second(self) -> float:
@@ -130,6 +132,7 @@ def _layer_view(inputs: Sequence[LayerResult], clock_hz: float, joules: float) -
         dram_bytes=dram_bytes,
         filler_entries=mean([layer.events.get("filler_entries", 0) for layer in inputs]),
         moved_bytes=dram_bytes if inputs[0].events.get("tiles") else mean([_traffic(layer, "weights") for layer in inputs]),
+        operand_bytes=mean([layer.events.get("operand_bytes", 0) for layer in inputs]),
     )
 
 

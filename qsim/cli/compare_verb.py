@@ -52,19 +52,49 @@ def comparison(runs: list[RunResult], baseline: str | None) -> list[dict[str, ob
             "energy_saving": first.energy.total_pj / run.energy.total_pj,
             "speed_up": first.seconds / run.seconds,
             "inputs": len(run.inputs),
+            "run_time_operands": operands(run),
+            "not_simulated": list(run.gaps),
         }
         for run in runs
     ]
 
 
+def operands(run: RunResult) -> dict[str, int]:
+    """Return what products of two activations took of one inference: operands written at run time, which are no bytes of the file.
+
+    ``products`` of them, the ``macs`` of both operands in full, ``bytes`` in the weight memories, ``dram_bytes`` read for that.
+    """
+    found = [inputs[0] for inputs in run.layers if "operand_elements" in inputs[0].events]
+    return {
+        "products": len(found),
+        "macs": sum(layer.dense_macs for layer in found),
+        "bytes": sum(layer.events["operand_bytes"] for layer in found),
+        "dram_bytes": sum(layer.events.get("operand_dram_bytes", 0) for layer in found),
+    }
+
+
+def operand_text(run: RunResult) -> str:
+    """In words; empty for a run without such products."""
+    found = operands(run)
+    if not found["products"]:
+        return ""
+    return (
+        f"{found['products']} products of two activations, {found['macs']:,} MACs: operands of {found['bytes']:,} bytes written at run "
+        f"time, {found['dram_bytes']:,} bytes of DRAM read for them; no bytes of the file"
+    )
+
+
 def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Table:
     """Build the terminal table of :func:`comparison`."""
-    columns = ("machine", "recipe", "file", "ratio", "test error", "cycles", "time", "energy", "x less energy", "x faster")
+    written = [operands(run)["bytes"] for run in runs]
+    more = ("operands",) if any(written) else ()
+    columns = ("machine", "recipe", "file", *more, "ratio", "test error", "cycles", "time", "energy", "x less energy", "x faster")
     cells = [
         (
             run.architecture.name,
             run.recipe.name,
             f"{run.file_bytes:,} B",
+            *(f"{size:,} B" if size else "-" for _ in more),
             f"{run.ratio:.1f}x",
             f"{run.quality.test_error:.2f} %" if run.quality and run.quality.test_error is not None else "-",
             f"{run.cycles:,.0f}",
@@ -73,11 +103,12 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
             f"{row['energy_saving']:.1f}",
             f"{row['speed_up']:.1f}",
         )
-        for run, row in zip(runs, rows, strict=True)
+        for run, row, size in zip(runs, rows, written, strict=True)
     ]
     technologies = ", ".join(dict.fromkeys(run.technology.name for run in runs))
     inputs = "different inputs, so that time and energy are not comparable" if _differ(runs) else f"{len(runs[0].inputs)} inputs"
     caption = f"One inference, mean over {inputs}. Energy: {technologies}. Ratio: float32 parameter bytes over file bytes."
+    caption += " Operands: written at run time, no bytes of the file." if more else ""
     return table("Designs", columns, cells, caption=_synthetic(runs) + caption, text_columns=2)
 
 

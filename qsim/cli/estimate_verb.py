@@ -65,7 +65,8 @@ def command(
     """Prune and quantise a network without retraining, run it on real or random input, simulate and price every matrix layer.
 
     NETWORK is a name of `qsim list networks` or an .onnx, .pt2 or .qsn file (--save writes it; its matrices run as stored where they can).
-    Of trained networks the fidelity is measured too. What is not supported, and products of two activations, are left out and said so.
+    Of trained networks the fidelity is measured too. Of products of two activations (attention) one operand is written into the weight
+    memories at run time, and said apart from the file. What cannot be simulated is left out, and said so.
 
     \b
     Examples:
@@ -115,7 +116,7 @@ def _check_sources(given: Path | None, data: Path | None, density: float | None,
 
 def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str, Any]]", out: Path | None, as_json: bool) -> None:
     """Print what was found."""
-    from qsim.cli.compare_verb import comparison, comparison_table
+    from qsim.cli.compare_verb import comparison, comparison_table, operand_text
     from qsim.cli.console import console, echo_json, messages
     from qsim.cli.plain import plain
 
@@ -126,6 +127,11 @@ def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str
     console().print(comparison_table(runs, rows))
     for machine, row in zip(machines, fidelity, strict=False):
         console().print(f"{machine}: {row['text']}", markup=False, soft_wrap=True)
+    for run in runs:
+        if text := operand_text(run):
+            console().print(f"{run.architecture.name}: {text}", markup=False, soft_wrap=True)
+        if run.gaps:
+            console().print(f"{run.architecture.name}: NOT simulated: {'; '.join(run.gaps)}", markup=False, soft_wrap=True)
     messages.print(plain(runs[0].weight_source), markup=False)
     if out is not None:
         console().print(f"written to {out}; next: qsim report {out} --out report/")

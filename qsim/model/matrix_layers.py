@@ -48,10 +48,11 @@ class MatrixLayer:
     | matmul | columns of the second operand | the summed axis | rows of the first operand; ``groups`` the leading axes |
 
     ``operator`` names the operator of the network, ``weight`` and ``bias`` constants of it (None for none; a matmul has no
-    weight: both operands are activations, ``second`` names the other). ``input`` is the activation tensor that is read;
+    weight: both operands are activations, ``second`` names the other one, of ``second_shape``). ``input`` is the tensor that is read;
     of a recurrent matrix it is the tensor of all hidden states, which is the operator's output, used one step later.
     ``window`` is that of a (transposed) convolution, ``auto_pad`` resolved; ``part`` is the direction of a recurrent layer; ``transposed``
-    says that the constant already lies as [outputs, columns]. ``relu`` says that a ReLU follows directly, so that output zeros are real.
+    says that the constant already lies as [outputs, columns], of a matmul that ``input`` lies as [columns, vectors]. ``relu`` says that a
+    ReLU follows directly, so that output zeros are real.
     """
 
     name: str
@@ -69,6 +70,7 @@ class MatrixLayer:
     vectors: int = 1
     window: Window | None = None
     second: str | None = None
+    second_shape: tuple[int, ...] = ()
     recurrent: bool = False
     part: int | None = None
     transposed: bool = False
@@ -217,7 +219,8 @@ def _gemm(context: _Context, operator: Operator) -> list[MatrixLayer]:
             name=operator.name, kind=LayerKind.FULLY_CONNECTED if constant else LayerKind.MATMUL, operator=operator.name,
             weight=weight if constant else None, bias=bias, input=x, output=output, input_shape=context.shape(x),
             output_shape=context.shape(output), outputs=context.shape(output)[1], columns=columns, vectors=rows,
-            second=None if constant else weight, transposed=transposed, relu=context.relu(output),
+            second=None if constant else weight, second_shape=() if constant else context.shape(weight),
+            transposed=transposed if constant else bool(operator.attributes.get("transA", 0)), relu=context.relu(output),
         )
     ]  # fmt: skip
 
@@ -238,7 +241,7 @@ def _matmul(context: _Context, operator: Operator) -> list[MatrixLayer]:
             name=operator.name, kind=LayerKind.MATMUL if weight is None else LayerKind.FULLY_CONNECTED, operator=operator.name,
             weight=weight, bias=bias, input=x, output=after, input_shape=context.shape(x), output_shape=full, outputs=outputs,
             columns=columns, groups=groups, vectors=math.prod(full) // max(1, outputs * groups), second=None if weight else other,
-            transposed=swapped, relu=context.relu(after),
+            second_shape=() if weight else context.shape(other), transposed=swapped, relu=context.relu(after),
         )
     ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from qsim.formats.layer import Form, ScalarCoded
 from qsim.model.geometry import PADDING, ImageGeometry, expand_groups
 from qsim.sim.blocks import Block, Columns, cut_rows, rows_of
 from qsim.sim.layout import check_memories
-from qsim.sim.pixels import ActivationMap, PixelPrograms, PlaceArray
+from qsim.sim.pixels import ActivationMap, PixelPrograms, PlaceArray, narrowest
 from qsim.units import BITS_PER_BYTE
 
 MakeMap = Callable[[IntArray, int], ActivationMap]
@@ -34,13 +34,25 @@ class Pass:
     repeats: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """The operand of a product of two activations that plays the weights: its ``elements`` are written before the pixels of each pass.
+
+    ``loads``: it comes from DRAM; ``coded``: each element is rounded to a code of the codebook. :mod:`qsim.sim.products`.
+    """
+
+    elements: int
+    loads: bool
+    coded: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LoweredConvolution:
     """A convolution on one machine, before its input is known.
 
     ``first`` and ``last``: whether its input comes from and its output goes off the chip, which a spilled layer always does.
     ``stored``: activations that it stores, after ``compares`` comparisons where a pool follows; ``adds``, ``multiplies``: of a recurrent
-    cell.
+    cell. ``operand``: what is written at run time in place of weights, None for a layer that has some.
     """
 
     name: str
@@ -57,6 +69,7 @@ class LoweredConvolution:
     adds: int
     multiplies: int
     dense_macs: int
+    operand: Operand | None = None
 
     @property
     def memory_rows(self) -> int:
@@ -74,6 +87,17 @@ class LoweredConvolution:
         return self.machine.dram is not None and (self.first or self.spilled)
 
     @property
+    def loads_operand(self) -> bool:
+        """Whether the operand that plays the weights comes from DRAM."""
+        return self.operand is not None and self.machine.dram is not None and (self.operand.loads or self.spilled)
+
+    @property
+    def operand_bytes(self) -> int:
+        """What the operand takes in the weight memories."""
+        elements = self.operand.elements if self.operand is not None else 0
+        return -(-elements * self.machine.array.entry_bits // BITS_PER_BYTE)
+
+    @property
     def unloads_output(self) -> bool:
         """Whether the output goes to DRAM."""
         return self.machine.dram is not None and (self.last or self.spilled)
@@ -86,7 +110,28 @@ class LoweredConvolution:
     def scan_reads(self) -> int:
         """Rows of the activation memory that the scan reads: those of padding it only passes."""
         inside = int(np.count_nonzero(self.geometry.positions() != PADDING)) * self.place_rows
-        return inside * sum(part.repeats for part in self.passes)
+        operand = sum(-(-self.written(part) // self.machine.scan.row_width) * part.repeats for part in self.passes)
+        return inside * sum(part.repeats for part in self.passes) + operand
+
+    def written(self, part: Pass) -> int:
+        """Return how many elements of the operand are written before a pass, each time."""
+        return part.block.rows * self.geometry.group_channels if self.operand is not None else 0
+
+    def writing(self, part: Pass, times: int) -> PixelPrograms:
+        """Return the program that writes the operand of a pass: each element, zeros as well, is an item of one cycle in every PE."""
+        count, array = self.written(part), self.machine.array
+        none = np.zeros(count, dtype=np.int32)
+        return PixelPrograms(
+            name=f"{self.name}.operand",
+            queue=array.queue,
+            timing=TIMINGS[array.kind],
+            service=narrowest(np.ones((1, array.pes), dtype=np.int64)),
+            stride=1,
+            reads=np.zeros((1, 1), dtype=np.int32),
+            map=ActivationMap(first=np.array([0, count]), channel=none, empty=none, tail=np.zeros(1, dtype=np.int32)),
+            drain_rows=0,
+            repeats=times,
+        )
 
     def pixels(self, activations: IntArray, map_of: MakeMap) -> Iterator[tuple[Pass, PixelPrograms]]:
         """Yield the programs of each pass for integer ``activations`` [inputs], channels last."""
@@ -166,7 +211,7 @@ def lower_convolution(
         machine=machine,
         first=boundary.first,
         last=boundary.last,
-        spilled=_spilled(geometry, passes, boundary, form.rows, machine, name),
+        spilled=spills(geometry, passes, boundary, form.rows, machine, name),
         columns=columns,
         passes=passes,
         stored=geometry.pixels * form.rows if boundary.stored is None else boundary.stored,
@@ -207,12 +252,14 @@ def activation_bytes(elements: int, machine: Architecture) -> int:
     return -(-elements * machine.array.activation_bits // (BITS_PER_BYTE * machine.array.pes))
 
 
-def _spilled(geometry: ImageGeometry, passes: tuple[Pass, ...], boundary: Boundary, rows: int, machine: Architecture, name: str) -> bool:
-    """Whether input and output do not fit together; then the rows of a window and one row of outputs must."""
+def spills(
+    geometry: ImageGeometry, passes: tuple[Pass, ...], boundary: Boundary, rows: int, machine: Architecture, name: str, operand: int = 0
+) -> bool:
+    """Whether input, ``operand`` elements and output do not fit together; then the rows of a window and one row of outputs must."""
     width, most = machine.scan.row_width, machine.activations.bytes
     channels = -(-geometry.channels // width) * width
     outputs = geometry.pixels * rows if boundary.stored is None else boundary.stored
-    need = activation_bytes(geometry.height * geometry.width * channels + outputs, machine)
+    need = activation_bytes(geometry.height * geometry.width * channels + operand + outputs, machine)
     if need <= most:
         return False
     if machine.dram is None:

@@ -1,7 +1,7 @@
 """A prepared convolution with its input: the order of its transfers and pixels in time, its accounts and its action counts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,13 +11,15 @@ from qsim.formats.fixed import IntArray
 from qsim.results import LayerResult, Stall, UnitTime
 from qsim.sim.account import unit
 from qsim.sim.blocks import ADDITIONS, EMPTY, ENTRIES, FILLERS, WEIGHT_ROWS, Load
-from qsim.sim.convolution import LoweredConvolution, MakeMap, Pass
+from qsim.sim.convolution import LoweredConvolution, MakeMap, Operand, Pass
 from qsim.sim.counts import LayerTotals, layer_counts
 from qsim.sim.memory import GROUP_BURSTS, HITS, MISSES, bursts_of, channel_constants, channel_service, channel_state, request_groups
 from qsim.sim.pe.work import Totals
 from qsim.sim.pixels import PixelPrograms, PixelTotals, activation_map, totals_of
+from qsim.sim.regions import Regions
 from qsim.units import BITS_PER_BYTE
 
+MOVED = ("weights", "operand", "input", "output")
 RunPixels = Callable[[PixelPrograms], PixelTotals]
 Serve = Callable[[int, IntArray, IntArray, IntArray, IntArray, IntArray], int]
 Stream = Callable[[int, IntArray, int, IntArray, IntArray, IntArray], int]
@@ -66,9 +68,9 @@ class _Clock:
     dram: Dram | None
     engine: "_Engine"
     now: int = 0
-    waits: dict[str, int] = field(default_factory=lambda: {"weights": 0, "input": 0, "output": 0})
-    served: dict[str, int] = field(default_factory=lambda: {"weights": 0, "input": 0, "output": 0})
-    bursts: dict[str, int] = field(default_factory=lambda: {"weights": 0, "input": 0, "output": 0})
+    waits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MOVED, 0))
+    served: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MOVED, 0))
+    bursts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MOVED, 0))
     decoded: int = 0
     starved: int = 0
     state: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -115,16 +117,20 @@ class ConvolutionRun:
         parts = _engine(engine)
         self.clock = _Clock(layer.machine.dram, parts)
         self.totals: list[tuple[Pass, PixelTotals]] = []
+        self.writes: list[PixelTotals] = []
         self.weights_at = 0
-        self.regions = _Regions(layer)
+        self.regions = Regions(layer)
         if layer.loads_input and not layer.spilled:
             self._move("input", self.regions.input(0, layer.geometry.height))
+        if layer.operand is not None and layer.loads_operand and not layer.spilled:
+            self._move("operand", self.regions.operand(layer.operand.elements))
         for part, pixels in layer.pixels(activations, parts.map_of):
             found = parts.run(pixels)
             self.totals.append((part, found))
             for number in range(1 if part.block.load is None and not layer.spilled else part.repeats):
                 self.regions.group = (part.group or 0) + number
                 self._load(part.block.load)
+                self._write(part, parts.run)
                 self._pass(part, pixels, found)
         if layer.unloads_output and not layer.spilled:
             self._move("output", self.regions.output(0, layer.stored))
@@ -137,6 +143,17 @@ class ConvolutionRun:
         padded = -(-load.size // burst) * burst
         self.clock.move("weights", self.weights_at + np.cumsum(padded) - padded, load.size, load.decode)
         self.weights_at += int(padded.sum())
+
+    def _write(self, part: Pass, run: RunPixels) -> None:
+        """Write the operand of a product into the weight memories; of a spilled layer it is fetched for each pass."""
+        layer = self.layer
+        if layer.operand is None:
+            return
+        if layer.loads_operand and layer.spilled:
+            self._move("operand", self.regions.operand(layer.written(part)))
+        pixels = layer.writing(part, 1 if layer.spilled else part.repeats)
+        self.writes.append(run(pixels))
+        self.clock.now += self.writes[-1].cycles + pixels.timing.pixel_setup_latency
 
     def _pass(self, part: Pass, pixels: PixelPrograms, found: PixelTotals) -> None:
         """Run all pixels; of a spilled layer row by row, between the transfers of each row."""
@@ -164,12 +181,12 @@ class ConvolutionRun:
     def units(self) -> tuple[UnitTime, ...]:
         """Return the accounts of all units."""
         clock, cycles = self.clock, self.cycles
-        merged = _merged([found for _, found in self.totals])
-        waits = {Stall.WEIGHTS_PENDING: clock.waits["weights"], Stall.ACTIVATIONS_PENDING: clock.waits["input"]}
+        merged = _merged([found for _, found in self.totals] + self.writes)
+        waits = {Stall.WEIGHTS_PENDING: clock.waits["weights"] + clock.waits["operand"], Stall.ACTIVATIONS_PENDING: clock.waits["input"]}
         units = list(merged.units(cycles, waits))
         if clock.dram is None:
             return tuple(units)
-        moved = clock.served["input"] + clock.served["output"]
+        moved = clock.served["input"] + clock.served["operand"] + clock.served["output"]
         units.append(unit("dram", clock.served["weights"] + moved, {Stall.BUFFER_FULL: 0}, cycles))
         units.append(unit("dram.weights", clock.served["weights"], {Stall.BUFFER_FULL: 0, Stall.CHANNEL_BUSY: 0}, cycles))
         units.append(unit("dram.activations", moved, {Stall.CHANNEL_BUSY: 0}, cycles))
@@ -191,6 +208,8 @@ class ConvolutionRun:
             "pixels": layer.geometry.pixels,
             "passes": sum(part.repeats for part, _ in self.totals),
         }
+        if layer.operand is not None:
+            events |= {"operand_elements": layer.operand.elements, "operand_bytes": layer.operand_bytes}
         if clock.dram is not None:
             loads = self._loads()
             events |= {
@@ -201,6 +220,8 @@ class ConvolutionRun:
                 "tiles": sum(len(load.size) for load in loads),
                 "decoded_symbols": sum(load.symbols for load in loads),
             }
+        if clock.dram is not None and layer.operand is not None:
+            events["operand_dram_bytes"] = clock.bursts["operand"] * clock.dram.burst_bytes
         return LayerResult(
             name=layer.name,
             cycles=self.cycles,
@@ -217,13 +238,13 @@ class ConvolutionRun:
     def _layer_totals(self, work: Totals, weight_rows: int) -> LayerTotals:
         layer, loads, bursts = self.layer, self._loads(), self.clock.bursts
         row = layer.machine.scan.row_width * layer.machine.array.activation_bits
-        inputs, outputs = (-(-self.regions.moved(what) * BITS_PER_BYTE // row) for what in ("input", "output"))
-        return LayerTotals(
+        operand, inputs, outputs = (-(-self.regions.moved(what) * BITS_PER_BYTE // row) for what in MOVED[1:])
+        totals = LayerTotals(
             results=layer.geometry.pixels * layer.out_channels,
             work=work,
             weight_rows=weight_rows,
             scan_reads=layer.scan_reads(),
-            input_writes=inputs,
+            input_writes=inputs + operand,
             output_reads=outputs,
             compares=layer.compares,
             adds=layer.adds,
@@ -235,77 +256,26 @@ class ConvolutionRun:
             symbols=sum(load.symbols for load in loads),
             code_tables=sum(load.code_tables for load in loads),
             table_symbols=sum(load.table_symbols for load in loads),
-            bursts_read=bursts["weights"] + bursts["input"],
+            bursts_read=bursts["weights"] + bursts["operand"] + bursts["input"],
             bursts_written=bursts["output"],
         )
+        return totals if layer.operand is None else self._with_operand(totals, layer.operand)
 
+    def _with_operand(self, totals: LayerTotals, operand: Operand) -> LayerTotals:
+        """Each element is a masked write of one row of a weight memory; pointers are written anew for every pass, levels once.
 
-class _Regions:
-    """Where a layer's weights, input and output lie in DRAM, each from the start of a DRAM row; activations channels last, not padded."""
-
-    def __init__(self, layer: LoweredConvolution) -> None:
-        self.layer = layer
-        self.bits = layer.machine.array.activation_bits
-        dram = layer.machine.dram
-        align = dram.row_bytes if dram is not None else 1
-        burst = dram.burst_bytes if dram is not None else 1
-        loads = [part.block.load for part in layer.passes for _ in range(part.repeats)]
-        weights = sum(int((-(-load.size // burst) * burst).sum()) for load in loads if load is not None)
-        self.input_at = -(-weights // align) * align
-        self.output_at = -(-(self.input_at + self._bytes(layer.geometry.inputs)) // align) * align
-        self.written = self.group = 0
-        self.bytes = {"input": 0, "output": 0}
-
-    def _bytes(self, elements: int) -> int:
-        return int(_bytes_of(np.array(elements), self.bits))
-
-    def input(self, first: int, last: int) -> tuple[int, int]:
-        """Return address and bytes of the input rows ``first`` to ``last``, exclusive."""
-        geometry = self.layer.geometry
-        size = self._bytes(max(0, last - first) * geometry.width * geometry.channels)
-        self.bytes["input"] += size
-        return self.input_at + self._bytes(first * geometry.width * geometry.channels), size
-
-    def output(self, first: int, elements: int) -> tuple[int, int]:
-        """Return address and bytes of ``elements`` outputs from the ``first`` on."""
-        self.bytes["output"] += self._bytes(elements)
-        return self.output_at + self._bytes(first), self._bytes(elements)
-
-    def input_rows(self) -> IntArray:
-        """Return address and bytes [2, rows] of what each output row needs that no row before it did; of groups run one by one its own.
-
-        The last row brings what is left, so that each pass reads every row of the input once.
+        There are no biases. Where elements are rounded to codes, each costs two additions: one for the largest magnitude so far, which the
+        step follows from, one for the rounding.
         """
-        geometry = self.layer.geometry
-        one_by_one = self.layer.passes[0].group is not None
-        line = geometry.width * (geometry.group_channels if one_by_one else geometry.channels)
-        reach = geometry.dilation[0] * (geometry.kernel[0] - 1) - geometry.padding[0] + 1
-        last = np.clip(np.arange(geometry.output_height) * geometry.stride[0] + reach, 0, geometry.height)
-        last[-1] = geometry.height
-        first = np.concatenate([np.zeros(1, dtype=np.int64), last[:-1]])
-        start = (first + self.group * geometry.height if one_by_one else first) * line
-        found = np.stack([self.input_at + _bytes_of(start, self.bits), _bytes_of((last - first) * line, self.bits)])
-        self.bytes["input"] += int(found[1].sum())
-        return found
-
-    def output_rows(self, part: Pass) -> IntArray:
-        """Return address and bytes [2, rows] of what is stored when a pass has done each output row: pass by pass, row by row."""
-        layer = self.layer
-        whole = layer.stored * part.block.rows // layer.out_channels
-        ends = whole * np.arange(layer.geometry.output_height + 1) // layer.geometry.output_height
-        found = np.stack([self.output_at + _bytes_of(self.written + ends[:-1], self.bits), _bytes_of(np.diff(ends), self.bits)])
-        self.written += whole
-        self.bytes["output"] += int(found[1].sum())
-        return found
-
-    def moved(self, what: str) -> int:
-        """Return the bytes moved."""
-        return self.bytes[what]
-
-
-def _bytes_of(elements: IntArray, bits: int) -> IntArray:
-    size: IntArray = -(-elements * bits // BITS_PER_BYTE)
-    return size
+        return replace(
+            totals,
+            operand_elements=operand.elements,
+            loaded_rows=operand.elements,
+            loaded_pointers=self.layer.machine.array.pes * sum(part.block.memory_pointers * part.repeats for part, _ in self.totals),
+            table_rows=0,
+            codebooks=1,
+            adds=2 * operand.elements if operand.coded else 0,
+        )
 
 
 def _merged(found: Sequence[PixelTotals]) -> PixelTotals:

@@ -28,7 +28,7 @@ class LayerTotals:
     cell, element by element. With streamed weights: ``loaded_rows``:
     rows written as tiles come in; ``loaded_pointers``: pointers written likewise; ``table_rows``: biases and scales written, ``codebooks``:
     how often each PE gets its codebook; ``symbols``: decoded; ``code_tables`` with ``table_symbols`` in all: loaded for that.
-    ``bursts_read``, ``bursts_written``: DRAM bursts.
+    ``bursts_read``, ``bursts_written``: DRAM bursts. ``operand_elements``: of an operand of a product, broadcast to be written as weights.
     """
 
     results: int
@@ -49,6 +49,7 @@ class LayerTotals:
     table_symbols: int = 0
     bursts_read: int = 0
     bursts_written: int = 0
+    operand_elements: int = 0
 
 
 def layer_counts(totals: LayerTotals, machine: Architecture) -> tuple[ActionCount, ...]:
@@ -84,9 +85,9 @@ def _activations(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[A
 
 def _broadcast(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
     array, items = machine.array, totals.work.columns * machine.array.pes
-    width = array.activation_bits + machine.pointers.width_bits
-    yield Access(unit="queue", action=Action.REGISTER_WRITE, width_bits=width), items
-    yield Access(unit="queue", action=Action.REGISTER_READ, width_bits=width), items
+    width, queued = array.activation_bits + machine.pointers.width_bits, items + totals.operand_elements * array.pes
+    yield Access(unit="queue", action=Action.REGISTER_WRITE, width_bits=width), queued
+    yield Access(unit="queue", action=Action.REGISTER_READ, width_bits=width), queued
     yield _sram("weights", Action.SRAM_READ, machine.weights.width_bits, machine.weights.bytes), totals.weight_rows
     if PE_VARIANTS[array.kind].pointers:
         # Begin and end of a column lie in two banks, for even and odd columns, that are read in one cycle.
@@ -109,11 +110,10 @@ def _drain(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access,
 
 
 def _memory(totals: LayerTotals, machine: Architecture) -> Iterable[tuple[Access, int]]:
-    if machine.dram is None:
-        return
-    burst = machine.dram.burst_bytes * 8
-    yield Access(unit="dram", action=Action.DRAM_READ, width_bits=burst), totals.bursts_read
-    yield Access(unit="dram", action=Action.DRAM_WRITE, width_bits=burst), totals.bursts_written
+    if machine.dram is not None:
+        burst = machine.dram.burst_bytes * 8
+        yield Access(unit="dram", action=Action.DRAM_READ, width_bits=burst), totals.bursts_read
+        yield Access(unit="dram", action=Action.DRAM_WRITE, width_bits=burst), totals.bursts_written
     yield _sram("weights", Action.SRAM_WRITE, machine.weights.width_bits, machine.weights.bytes), totals.loaded_rows
     bank = max(1, machine.pointers.bytes // 2)
     yield _sram("pointers", Action.SRAM_WRITE, machine.pointers.width_bits, bank), totals.loaded_pointers

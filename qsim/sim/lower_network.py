@@ -3,8 +3,8 @@
 A layer's input is on chip when it and the layer that ran just before it keep input and output on chip together, and nothing but that
 layer's output feeds it; else it comes from DRAM. A layer's output goes to DRAM when it is a result of the network, when the layer is
 spilled, or when a layer that reads it takes it from there. Activation functions and pools that follow a layer alone belong to it: the
-last tensor of such a chain is what it stores. All other operators (additions of branches, concatenations, normalisation, attention)
-are not executed by the array and cost nothing here.
+last tensor of such a chain is what it stores. All other operators (additions of branches, concatenations, normalisation, softmax)
+are not executed by the array and cost nothing here. Both operands of a product of two activations follow the same rule.
 """
 
 import math
@@ -20,7 +20,7 @@ from qsim.model.compressed import QuantisedLayer
 from qsim.model.graph import Activation, FullyConnected
 from qsim.model.matrix_layers import LayerKind, MatrixLayer
 from qsim.model.network import Network, Operator
-from qsim.sim.convolution import Boundary, LoweredConvolution, lower_convolution
+from qsim.sim.convolution import Boundary, LoweredConvolution, Operand, lower_convolution
 from qsim.sim.layout import check_memories
 from qsim.sim.lower import ENTRIES, LoweredLayer, lower
 from qsim.sim.lower_model import Lowered
@@ -110,9 +110,9 @@ def _quantised(found: MachineLayer, form: Form) -> QuantisedLayer:
 
 
 def image_bytes(layer: Lowered, machine: Architecture) -> int:
-    """Return what the weights take as the memories of the PEs hold them, pointers, codebook and biases included."""
+    """Return what the weights take as the memories of the PEs hold them, pointers, codebook and biases included; 0 for a product."""
     parts = [(layer.column_totals, layer.layer.node.outputs, 1)] if isinstance(layer, LoweredLayer) else []
-    if isinstance(layer, LoweredConvolution):
+    if isinstance(layer, LoweredConvolution) and layer.operand is None:
         parts = [(part.block.column_totals, part.block.rows, part.repeats) for part in layer.passes]
     array = machine.array
     bits = 0
@@ -126,30 +126,55 @@ def image_bytes(layer: Lowered, machine: Architecture) -> int:
 def connect(network: Network, layers: Sequence[MachineLayer], lowered: Sequence[Lowered], machine: Architecture) -> tuple[Lowered, ...]:
     """Return ``lowered`` with the inputs and outputs of each placed on chip or in DRAM; check that resident weights fit together."""
     if not machine.streams_weights:
-        check_memories(lowered, machine)
-    sources, names = _sources(network, layers), [layer.layer.operator for layer in layers]
-    loads = []
+        check_memories([part for part in lowered if operand_of(part) is None], machine)
+    made, names = _made_of(network, layers), [layer.layer.operator for layer in layers]
+    reads = list[_Read]()
     for index, layer in enumerate(layers):
-        near = index > 0 and sources[index] == {names[index - 1]} and not _spilled(lowered[index]) and not _spilled(lowered[index - 1])
-        loads.append(not (near or layer.layer.recurrent))
+        before = names[index - 1] if index > 0 and not _spilled(lowered[index]) and not _spilled(lowered[index - 1]) else None
+        for tensor in (layer.layer.input, layer.layer.second):
+            if tensor is not None:
+                fed = made.get(tensor, {""})
+                reads.append(_Read(layer=index, fed=fed, far=fed != {before} and not layer.layer.recurrent))
     placed = []
     for index, part in enumerate(lowered):
-        readers = [number for number, fed in enumerate(sources) if names[index] in fed]
+        own, readers = [read.far for read in reads if read.layer == index], [read.far for read in reads if names[index] in read.fed]
         final = names[index] not in names[index + 1 :]  # the gates of one operator make one output
-        placed.append(replace(part, first=loads[index], last=final and (not readers or any(loads[number] for number in readers))))
+        placed.append(_place(part, own, final and (not readers or any(readers))))
     return tuple(placed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A tensor that ``layer`` reads: the operators with matrices that it is made from, and whether it comes from DRAM."""
+
+    layer: int
+    fed: set[str]
+    far: bool
+
+
+def _place(part: Lowered, far: Sequence[bool], last: bool) -> Lowered:
+    """``far``: of the input, and of the operand of a product."""
+    operand = operand_of(part)
+    if operand is None or isinstance(part, LoweredLayer):
+        return replace(part, first=far[0], last=last)
+    return replace(part, first=far[0], last=last, operand=replace(operand, loads=far[1]))
+
+
+def operand_of(layer: Lowered) -> Operand | None:
+    """Return what a product of two activations writes in place of weights; None for a layer that has some."""
+    return layer.operand if isinstance(layer, LoweredConvolution) else None
 
 
 def _spilled(layer: Lowered) -> bool:
     return isinstance(layer, LoweredConvolution) and layer.spilled
 
 
-def _sources(network: Network, layers: Sequence[MachineLayer]) -> list[set[str]]:
-    """Return for each layer the operators with matrices that its input is made from; "" stands for the inputs of the network."""
+def _made_of(network: Network, layers: Sequence[MachineLayer]) -> dict[str, set[str]]:
+    """Return for each tensor the operators with matrices that it is made from; "" stands for the inputs of the network."""
     own = {layer.layer.operator for layer in layers}
     made: dict[str, set[str]] = {name: {""} for name in network.inputs}
     for operator in network.operators:
         fed = set[str]().union(*(made.get(tensor, set()) for tensor in operator.inputs))
         for tensor in operator.outputs:
             made[tensor] = {operator.name} if operator.name in own else fed
-    return [made.get(layer.layer.input, {""}) for layer in layers]
+    return made

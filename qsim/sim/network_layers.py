@@ -7,10 +7,11 @@ fully connected        one vector: the streamed program of a fully connected lay
 convolution            itself; with one spatial axis as an image of one row
 transposed convolution a convolution with the kernel turned round over the input with zeros between its pixels, which the scan skips
 gates (LSTM, GRU, RNN) the matrix of the inputs and that of the hidden states, each with one program a time step
-matmul                 refused: the weights of the PEs cannot come from activations
+matmul                 a convolution of one tap with a group for each leading index: the first operand goes by, the second is stored
 ====================== ==========================================================================================================
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,11 @@ class MachineLayer:
         return self.layer.name
 
     @property
+    def product(self) -> bool:
+        """Whether it multiplies two activations: it has no weights, and the operand that plays them is written at run time."""
+        return self.layer.kind is LayerKind.MATMUL
+
+    @property
     def single(self) -> bool:
         """Whether it is one vector through one matrix."""
         return self.geometry.pixels == 1 and self.geometry.taps == 1 and self.geometry.groups == 1
@@ -53,7 +59,7 @@ def machine_layer(layer: MatrixLayer) -> MachineLayer:
         case LayerKind.TRANSPOSED_CONVOLUTION:
             return MachineLayer(layer=layer, geometry=_transposed(layer), rows=layer.output_shape[1])
         case LayerKind.MATMUL:
-            raise UnsupportedProgram(path=layer.name, rule="with constant weights", value="a product of two activations")
+            return _product(layer)
         case _:
             if layer.groups > 1:
                 raise UnsupportedProgram(path=layer.name, rule="one matrix", value=f"{layer.groups} matrices")
@@ -62,6 +68,16 @@ def machine_layer(layer: MatrixLayer) -> MachineLayer:
 
 def _vectors(count: int, columns: int) -> ImageGeometry:
     return ImageGeometry(height=count, width=1, channels=columns, kernel=(1, 1))
+
+
+def _product(layer: MatrixLayer) -> MachineLayer:
+    """A second operand that is one matrix is stored once, whatever leading axes the first has."""
+    if min(len(layer.input_shape), len(layer.second_shape)) < 2:
+        raise UnsupportedProgram(path=layer.name, rule="of two operands of two or more axes", value=[layer.input_shape, layer.second_shape])
+    groups = layer.groups if math.prod(layer.second_shape[:-2]) > 1 else 1
+    vectors = layer.vectors * layer.groups // groups
+    geometry = ImageGeometry(height=vectors, width=1, channels=groups * layer.columns, kernel=(1, 1), groups=groups)
+    return MachineLayer(layer=layer, geometry=geometry, rows=groups * layer.outputs)
 
 
 def _plane(sizes: tuple[int, ...], filler: int) -> tuple[int, int]:
@@ -167,8 +183,20 @@ def machine_activations(found: MachineLayer, tensor: npt.NDArray[Any]) -> npt.ND
             pixels = np.moveaxis(tensor[0], 0, -1)
             stuffed[:: strides[0], :: strides[1]] = pixels if pixels.ndim == 3 else pixels[None]
             return stuffed.reshape(-1)
+        case LayerKind.MATMUL:
+            return _vectors_of_groups(found, tensor)
         case _:
             return _steps(layer, tensor).reshape(-1)
+
+
+def _vectors_of_groups(found: MachineLayer, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the first operand of a product, vector by vector, of each the columns of all groups one after the other."""
+    layer, groups = found.layer, found.geometry.groups
+    values = np.swapaxes(tensor, -1, -2) if layer.transposed else tensor
+    if groups > 1:
+        values = np.broadcast_to(values, (*layer.output_shape[:-2], layer.vectors, layer.columns))
+        values = np.swapaxes(values.reshape(groups, layer.vectors, layer.columns), 0, 1)
+    return values.reshape(-1)
 
 
 def _steps(layer: MatrixLayer, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

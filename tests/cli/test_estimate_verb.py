@@ -102,11 +102,31 @@ def test_the_table_says_synthetic_weights_and_only_of_those(model: Path, tmp_pat
     assert "SYNTHETIC weights: ese-lstm. One inference" in qsim("compare", tmp_path / "small.json", tmp_path / "lstm.json")[1]
 
 
-def test_what_is_not_simulated_is_said(qsim: Command) -> None:
-    status, text, _ = qsim("estimate", "transformer-encoder", "--json")
+def test_operands_of_run_time_and_what_is_not_simulated_are_said(qsim: Command, tmp_path: Path) -> None:
+    """Four products of 64 * 64 * 128 MACs: pyramid-vector PEs cannot store operands at run time, sparse ones write 64 * 128 bytes each."""
+    out, report = tmp_path / "run.json", tmp_path / "report"
+    words = ("estimate", "transformer-encoder", "-m", "sparse-layer-dram", "-m", "pvq-layer-dram")
+    status, text, _ = qsim(*words, "--json", "--out", out)
     assert status == 0
-    assert "NOT simulated" in json.loads(text)["weights"]
-    assert "layer1.scores" in json.loads(text)["weights"]
+    sparse, pvq = json.loads(text)["runs"]
+    none = dict.fromkeys(("products", "macs", "bytes", "dram_bytes"), 0)
+    assert (sparse["not_simulated"], pvq["run_time_operands"]) == ([], none)
+    assert sparse["run_time_operands"] == {"products": 4, "macs": 4 * 64 * 64 * 128, "bytes": 4 * 64 * 128, "dram_bytes": 8 * 64 * 128}
+    names = [f"layer{number}.{part}, 524,288 MACs" for number in (1, 2) for part in ("scores", "mixed")]
+    assert [gap.partition(" (")[0] for gap in pvq["not_simulated"]] == names
+    first, second = load_runs(out)
+    assert "4 products of two activations, 2,097,152 MACs: operands of 32,768 bytes" in first.weight_source
+    assert "written at run time, rounded to 4-bit levels, no bytes of the file" in first.weight_source
+    assert "NOT simulated beside" in second.weight_source
+    text = " ".join(qsim(*words)[1].split())
+    assert "pvq-layer-dram: NOT simulated: layer1.scores, 524,288 MACs" in text
+    assert "Operands: written at run time, no bytes of the file." in text
+    assert "sparse-layer-dram: 4 products of two activations, 2,097,152 MACs: operands of 32,768 bytes written at run time" in text
+    assert qsim("report", out, "--out", report)[0] == 0
+    page = (report / "report.html").read_text(encoding="utf-8")
+    assert "Written at run time" in page
+    assert "pvq-layer-dram: not simulated: layer1.scores, 524,288 MACs" in page
+    assert "layer1.scores,,written at run time,byte,8192.0" in (report / "data.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -202,3 +222,15 @@ def test_a_stored_network_with_mistakes_is_one_line(stored: Path, tmp_path: Path
         assert status == 2
         assert told in " ".join(errors.split())
         assert len(errors.splitlines()) == 1
+
+
+def test_a_stored_network_with_attention_runs_as_it_is_stored(qsim: Command, tmp_path: Path) -> None:
+    """The operators that round operands are in the file already: the second run adds none, so that file, cycles and energy stay."""
+    stored, found = tmp_path / "net.qsn", []
+    words = ("-m", "sparse-layer-dram", "--density", "0.5", "--json")
+    for network, more in (("transformer-encoder", ("--save", stored)), (stored, ())):
+        status, text, errors = qsim("estimate", network, *words, *more)
+        assert status == 0, errors
+        (run,) = json.loads(text)["runs"]
+        found.append({name: run[name] for name in ("file_bytes", "cycles", "energy_pj", "run_time_operands", "not_simulated")})
+    assert found[0] == found[1]

@@ -100,14 +100,28 @@ def test_the_cell_of_an_lstm_is_counted_at_the_drain() -> None:
     assert [found.get((Action.INT_MULTIPLY, 16), 0) for found in counts] == [0, 3 * 12]
 
 
-def test_what_is_no_matrix_of_weights_is_left_out_by_name() -> None:
+def test_what_machines_have_no_form_for_is_left_out_by_name() -> None:
+    """``ij,kj->ik``: 3 * 3 * 8 MACs; a convolution whose kernel is computed: 2 * 3 * 3 results of 3 * 3 MACs; a vector at the left."""
     b = Builder("attention", 0)
     x = b.input("x", 3, 8)
     y = b.fc("key", x, 8)
-    network = b.network(b.op("MatMul", "scores", x, b.op("Transpose", "turned", y, perm=(1, 0))))
+    scores = b.op("Einsum", "scores", x, y, equation="ij,kj->ik")
+    shape = b.constant("shape", np.array([1, 1, 5, 5], dtype=np.int64))
+    kernel = b.op("Reshape", "kernel", b.input("k", 2, 9), b.constant("kernel_shape", np.array([2, 1, 3, 3], dtype=np.int64)))
+    image = b.op("Conv", "filtered", b.op("Reshape", "image", b.input("i", 25), shape), kernel, kernel_shape=(3, 3))
+    row = b.op("MatMul", "row", b.input("v", 3), scores)
+    network = b.network(b.op("Add", "all", b.op("ReduceSum", "sum", image, keepdims=0), row))
     prepared = prepare(network, SPARSE, Plan(densities={}))
     assert [layer.name for layer in prepared.layers] == ["key"]
-    assert prepared.left_out == ("scores, 72 MACs (scores must be with constant weights, not 'a product of two activations')",)
+    assert prepared.left_out == (
+        "row, 9 MACs (row must be of two operands of two or more axes, not [(3,), (3, 3)])",
+        "scores, 72 MACs (Einsum whose operands are not weights as machines hold them)",
+        "filtered, 162 MACs (Conv whose operands are not weights as machines hold them)",
+    )
+    with_dots = Builder("dots", 0)
+    both = with_dots.fc("fc", with_dots.input("x", 2, 3), 3)
+    dots = prepare(with_dots.network(with_dots.op("Einsum", "e", both, both, equation="...i,...i->...")), SPARSE, Plan(densities={}))
+    assert dots.left_out == ("e, MACs not counted (Einsum whose operands are not weights as machines hold them)",)
     only = Builder("only", 0)
     with pytest.raises(UnsupportedProgram, match="a network with a matrix layer"):
         prepare(only.network(only.relu(only.input("x", 1, 2))), SPARSE, Plan(densities={}))
