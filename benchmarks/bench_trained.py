@@ -14,13 +14,15 @@ from qsim.progress import silent
 from workloads import TRAINED
 
 MACHINE, BITS = "sparse-layer-dram", (4, 8)
-POINTER_BYTES = 1 << 16  # the preset has half: too little for the 12,000 columns of a depthwise layer with windows of 5 x 5
+POINTER_BYTES = 1 << 18  # the preset has an eighth: too little for the 65,536 columns of crepe-full's convolutions
+ACTIVATION_BYTES = 1 << 12  # the preset has half: 4 bytes too little for a window of crepe-full
 HEADER = "| network | parameters | licence | bits | SNR dB | cosine | top-1 agreement | task, before, after | cycles | energy |"
 
 
 def row(name: str, network: Network, measurement: Measurement, bits: int) -> str:
     """Return a line of the table."""
     machine = MACHINES[MACHINE].replace("array.code_bits", bits).replace("pointers.bytes", POINTER_BYTES)
+    machine = machine.replace("activations.bytes", ACTIVATION_BYTES)
     prepared = prepare(network, machine, Plan(densities={}, bits=bits))
     found = measurement.compare(prepared.network)
     first = measurement.samples.inputs[0]

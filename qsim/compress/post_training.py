@@ -1,7 +1,7 @@
 """Pruning and quantising a float matrix without retraining: for estimates of networks that are not trained here.
 
-Magnitude pruning keeps the largest weights of the layer; then the kept ones share centroids (Lloyd's k-means from a linear start, as the
-quantiser ``kmeans``), are rounded to fixed point, or become pulses (nearest point of the pyramid). Accuracy is not measured: without
+Magnitude pruning keeps the largest weights of the layer; then the kept ones share centroids (those of least squared error: nothing is
+retrained, for which other starts are better), are rounded to fixed point, or become pulses (nearest point of the pyramid). Accuracy is not measured: without
 retraining it falls, and what is estimated is what the network would cost.
 """
 
@@ -12,7 +12,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from qsim.compress.clusters import Start, assign, lloyd, start_centroids
+from qsim.compress.clusters import assign, optimal_centroids
 from qsim.compress.histogram import Histogram
 from qsim.compress.masks import BoolArray, kept_count
 from qsim.errors import RecipeError
@@ -138,7 +138,7 @@ def _codebook(weights: Weights, mask: BoolArray, bits: int) -> ScalarCoded:
     if not own.size:
         own = np.zeros(1, dtype=np.float32)
     histogram = Histogram.of(own)
-    centroids = lloyd(histogram, start_centroids(histogram, (1 << bits) - 1, Start.LINEAR, np.random.default_rng(0)))
+    centroids = optimal_centroids(histogram, (1 << bits) - 1)
     weight_format = FixedFormat(WEIGHT_BITS, best_fraction(centroids, WEIGHT_BITS))
     codebook = np.unique(weight_format.quantise(centroids))
     codebook = codebook[codebook != 0] if np.any(codebook) else codebook
