@@ -1,8 +1,8 @@
 """Pruning and quantising a float matrix without retraining: for estimates of networks that are not trained here.
 
 Magnitude pruning keeps the largest weights of the layer; then the kept ones share centroids (those of least squared error: nothing is
-retrained, for which other starts are better), are rounded to fixed point, or become pulses (nearest point of the pyramid). Accuracy is not measured: without
-retraining it falls, and what is estimated is what the network would cost.
+retrained, for which other starts are better), are rounded to fixed point, or become pulses (nearest point of the pyramid). Accuracy is
+not measured: without retraining it falls, and what is estimated is what the network would cost.
 """
 
 from dataclasses import dataclass
