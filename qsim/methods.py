@@ -76,7 +76,7 @@ STEPS: tuple[Step, ...] = (
     *_steps("ternary", Base.DENSE, CODEBOOK, "epochs = 2"),
     *_steps("power-of-two", Base.DENSE, CODEBOOK, "bits = 3", "bits = 4"),
     *_steps("affine", Base.DENSE, CODEBOOK, "bits = 2, epochs = 2", "bits = 3", "bits = 4", "bits = 4, symmetric = false"),
-    *_steps("mixed", Base.DENSE, CODEBOOK, "budget_bytes = 60_000, choices = [2, 3, 4]", "budget_bytes = 90_000, choices = [2, 3, 4]"),
+    *_steps("mixed", Base.DENSE, CODEBOOK, "budget_bits = 1.8, choices = [2, 3, 4]", "budget_bits = 2.7, choices = [2, 3, 4]"),
     *_steps("affine", Base.DENSE, PVQ, 'bits = 3, granularity = "row"', 'bits = 4, granularity = "row"'),
     *_steps("vq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 4", "entries = 256, length = 8"),
     *_steps("pq", Base.DENSE, DENSE_PE, "entries = 4, length = 4", "entries = 16, length = 4"),

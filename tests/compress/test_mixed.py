@@ -83,3 +83,13 @@ def test_a_recipe_names_all_of_it() -> None:
     assert parse_recipe(text).quantise == MixedAffine(budget_bytes=90_000, choices=(2, 4), by=Sensitivity.ACCURACY)
     with pytest.raises(RecipeError, match=r"quantise\.choices must be some of 2 to 8"):
         parse_recipe(text.replace("[2, 4]", "[1]"))
+
+
+def test_a_budget_is_of_bytes_or_of_bits_a_weight() -> None:
+    by_bits, by_bytes = MixedAffine(budget_bits=3.0, choices=(2, 4)), MixedAffine(budget_bytes=LAYOUT.weight_count * 3 // 8, choices=(2, 4))
+    assert by_bits.bits(given(LAYOUT.pack(state()))) == by_bytes.bits(given(LAYOUT.pack(state())))
+    for settings_, value in (({}, "0 and 0.0"), ({"budget_bytes": 9, "budget_bits": 2.0}, "9 and 2.0")):
+        with pytest.raises(
+            RecipeError, match=rf"quantise\.budget_bytes must be above 0, or quantise\.budget_bits, not both, not '{value}'"
+        ):
+            MixedAffine(**settings_)

@@ -11,25 +11,29 @@ from qsim.compress.through import Share
 from qsim.errors import RecipeError
 from qsim.formats.coding import encode_weights
 from qsim.formats.symbols import EncodeOptions
+from qsim.units import BITS_PER_BYTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedAffine(AffineSettings):
-    """One of ``choices`` bits a layer, so that all weights together take at most ``budget_bytes`` in the file's Huffman code.
+    """One of ``choices`` bits a layer, so that all weights together take at most a budget in the file's Huffman code.
 
-    The budget counts codes and codebooks, not biases and headers. The choice is made once, before training through the quantiser and
-    fine-tuning. ``by`` says what a layer's bits are worth; ``samples`` of the training split are read for the Hessian.
+    The budget is ``budget_bytes``, or ``budget_bits`` a weight, pruned ones counted. It includes codes and codebooks, not biases and
+    headers. The choice is made once, before training through the quantiser and fine-tuning. ``by`` says what a layer's bits are worth;
+    ``samples`` of the training split are read for the Hessian.
     """
 
-    budget_bytes: int
+    budget_bytes: int = 0
+    budget_bits: float = 0.0
     choices: tuple[int, ...] = (2, 3, 4, 5, 6)
     by: Sensitivity = Sensitivity.HESSIAN
     samples: int = 1_000
 
     def __post_init__(self) -> None:
         AffineSettings.__post_init__(self)
-        if self.budget_bytes < 1:
-            raise RecipeError(path="quantise.budget_bytes", rule="at least 1", value=self.budget_bytes)
+        if (self.budget_bytes > 0) == (self.budget_bits > 0):
+            value = f"{self.budget_bytes} and {self.budget_bits}"
+            raise RecipeError(path="quantise.budget_bytes", rule="above 0, or quantise.budget_bits, not both", value=value)
         if not self.choices or not all(2 <= bits <= MAX_BITS for bits in self.choices):
             raise RecipeError(path="quantise.choices", rule=f"some of 2 to {MAX_BITS}", value=list(self.choices))
         if self.samples < 1:
@@ -51,7 +55,11 @@ class MixedAffine(AffineSettings):
         ]
         sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
         costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in choose(costs, sizes, self.budget_bytes))
+        return tuple(self.choices[option] for option in choose(costs, sizes, self.budget(given)))
+
+    def budget(self, given: QuantizerInput) -> int:
+        """Return the budget in bytes."""
+        return self.budget_bytes or int(self.budget_bits * given.layout.weight_count / BITS_PER_BYTE)
 
     def with_bits(self, bits: int) -> Affine:
         """Return the same settings with ``bits`` bits."""
