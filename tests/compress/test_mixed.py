@@ -88,8 +88,7 @@ def test_a_recipe_names_all_of_it() -> None:
 def test_a_budget_is_of_bytes_or_of_bits_a_weight() -> None:
     by_bits, by_bytes = MixedAffine(budget_bits=3.0, choices=(2, 4)), MixedAffine(budget_bytes=LAYOUT.weight_count * 3 // 8, choices=(2, 4))
     assert by_bits.bits(given(LAYOUT.pack(state()))) == by_bytes.bits(given(LAYOUT.pack(state())))
+    rule = r"quantise\.budget_bytes must be above 0, or quantise\.budget_bits, not both, not"
     for settings_, value in (({}, "0 and 0.0"), ({"budget_bytes": 9, "budget_bits": 2.0}, "9 and 2.0")):
-        with pytest.raises(
-            RecipeError, match=rf"quantise\.budget_bytes must be above 0, or quantise\.budget_bits, not both, not '{value}'"
-        ):
+        with pytest.raises(RecipeError, match=f"{rule} '{value}'"):
             MixedAffine(**settings_)
