@@ -84,7 +84,7 @@ STEPS: tuple[Step, ...] = (
     *_steps(
         "ipq", Base.DENSE, DENSE_PE, "entries = 16, length = 4", "entries = 256, length = 8", "entries = 256, length = 4", labels=False
     ),
-    *_steps("pvq", Base.DENSE, PVQ, "pulses = [0.5, 1, 2], epochs = 0", "pulses = [1, 2, 4], epochs = 0"),
+    *_steps("pvq", Base.DENSE, PVQ, "budget_bits = 1.8, epochs = 0", "budget_bits = 2.7, epochs = 0"),
     *_steps("kmeans", Base.PRUNED, SPARSE, *_entries(3, 7, 15)),
     *_steps("hessian-kmeans", Base.PRUNED, SPARSE, *_entries(3, 7, 15, more=', start = "optimal"')),
     *_steps("uniform", Base.PRUNED, SPARSE, *_entries(7, 15)),

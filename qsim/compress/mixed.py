@@ -28,6 +28,7 @@ from qsim.compress.curvature import hessian_traces
 from qsim.compress.network import error_count
 from qsim.compress.shared import FormatLimits, QuantizerInput
 from qsim.errors import MissingExtra, RecipeError
+from qsim.units import BITS_PER_BYTE
 
 FloatArray = npt.NDArray[np.float64]
 ANY_LIMITS = FormatLimits(weight_bits=16, scale_bits=16, largest_fraction=64, gain=1.0)  # sizes do not depend on the fraction
@@ -39,6 +40,11 @@ class Sensitivity(StrEnum):
     HESSIAN = "hessian"
     SCORE = "sensitivity"
     ACCURACY = "accuracy"
+
+
+def budget_of(given: QuantizerInput, budget_bytes: int, budget_bits: float) -> int:
+    """Return a budget in bytes that is given as such or, where that is 0, as bits a weight (pruned ones counted)."""
+    return budget_bytes or int(budget_bits * given.layout.weight_count / BITS_PER_BYTE)
 
 
 def choose(costs: npt.ArrayLike, sizes: npt.ArrayLike, budget: float) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Does each layer get the pulses that a budget of bytes leaves it, where they are worth most?"""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -60,8 +61,13 @@ def test_no_other_pulses_within_the_budget_cost_less() -> None:
 
 def test_pulses_and_a_budget_exclude_each_other() -> None:
     recipe = 'name = "x"\n[quantise]\nmethod = "pvq"\n'
-    for settings, value in (("", "neither"), ("pulses = [1]\nbudget_bytes = 9", "both")):
-        with pytest.raises(RecipeError, match=rf"quantise\.pulses must be given, or quantise\.budget_bytes, not both, not '?{value}"):
+    rule = r"quantise\.pulses must be given, or quantise\.budget_bytes or quantise\.budget_bits above 0, one of them, not"
+    for settings, value in (("", "none"), ("pulses = [1]\nbudget_bytes = 9", "more"), ("budget_bits = 1.0\nbudget_bytes = 9", "more")):
+        with pytest.raises(RecipeError, match=f"{rule} '{value}'"):
             parse_recipe(f"{recipe}{settings}\n", where="x")
+    by_bits = PyramidVectors(budget_bits=1_800 * 8 / LAYOUT.weight_count, choices=CHOICES, epochs=0)
+    assert by_bits.chosen(given(LAYOUT.pack(state()))) == replace(by_bits, budget_bits=0.0, budget_bytes=1_800).chosen(
+        given(LAYOUT.pack(state()))
+    )
     with pytest.raises(RecipeError, match=r"quantise\.budget_bytes must be at least \d+ for these layers and choices, not 10"):
         PyramidVectors(budget_bytes=10, epochs=0).quantise(given(LAYOUT.pack(state())))

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qsim.compress.mixed import ANY_LIMITS, Sensitivity, choose, costs_by
+from qsim.compress.mixed import ANY_LIMITS, Sensitivity, budget_of, choose, costs_by
 from qsim.compress.quantizers.affine import MAX_BITS, Affine, AffineSettings, quantise_layers
 from qsim.compress.shared import Quantised, QuantizerInput
 from qsim.compress.through import Share
 from qsim.errors import RecipeError
 from qsim.formats.coding import encode_weights
 from qsim.formats.symbols import EncodeOptions
-from qsim.units import BITS_PER_BYTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +54,7 @@ class MixedAffine(AffineSettings):
         ]
         sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
         costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in choose(costs, sizes, self.budget(given)))
-
-    def budget(self, given: QuantizerInput) -> int:
-        """Return the budget in bytes."""
-        return self.budget_bytes or int(self.budget_bits * given.layout.weight_count / BITS_PER_BYTE)
+        return tuple(self.choices[option] for option in choose(costs, sizes, budget_of(given, self.budget_bytes, self.budget_bits)))
 
     def with_bits(self, bits: int) -> Affine:
         """Return the same settings with ``bits`` bits."""

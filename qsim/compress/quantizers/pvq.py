@@ -1,7 +1,7 @@
 """Pyramid vector quantisation: each row a scale times integer pulses whose magnitudes sum to K (Liguori, arXiv:1704.02681).
 
 A row of N inputs then costs K additions and one multiplication. It is a gain and a shape: the scale, and the point of the pyramid. K is
-``pulses`` times N for each layer, or chosen for each layer under ``budget_bytes`` (:mod:`qsim.compress.mixed`). The nearest point of the
+``pulses`` times N for each layer, or chosen for each layer under a budget (:mod:`qsim.compress.mixed`). The nearest point of the
 pyramid is far from the trained row when K < N, so the network is first trained through the projection: it computes with the projected
 rows, the gradient goes to the unprojected ones (straight-through). Projecting takes longer than a step, so rows are projected anew only
 every ``interval`` steps and stay until then.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsim.compress.mixed import ANY_LIMITS, Sensitivity, choose, costs_by
+from qsim.compress.mixed import ANY_LIMITS, Sensitivity, budget_of, choose, costs_by
 from qsim.compress.network import Layout
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
 from qsim.compress.through import Share, ThroughTraining, keep_through, resume_through
@@ -30,12 +30,14 @@ from qsim.formats.symbols import EncodeOptions
 class PyramidVectors:
     """``pulses`` a weight (K / N, one a layer or one for all), after ``epochs`` of training through the projection.
 
-    Instead of ``pulses``, ``budget_bytes`` for pulses and scales of all layers in the file's Huffman code, before any training: each layer
-    gets one of ``choices`` pulses a weight; ``by`` says what they are worth, ``samples`` of the training split are read for the Hessian.
+    Instead of ``pulses``, a budget for pulses and scales of all layers in the file's Huffman code, before any training: ``budget_bytes``,
+    or ``budget_bits`` a weight. Each layer gets one of ``choices`` pulses a weight; ``by`` says what they are worth, ``samples`` of the
+    training split are read for the Hessian.
     """
 
     pulses: tuple[float, ...] = ()
     budget_bytes: int = 0
+    budget_bits: float = 0.0
     choices: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
     by: Sensitivity = Sensitivity.ACCURACY
     samples: int = 1_000
@@ -47,12 +49,12 @@ class PyramidVectors:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        if bool(self.pulses) == bool(self.budget_bytes):
-            value = "both" if self.pulses else "neither"
-            raise RecipeError(path="quantise.pulses", rule="given, or quantise.budget_bytes, not both", value=value)
-        for name in ("budget_bytes", "samples"):
-            if getattr(self, name) < (name == "samples"):
-                raise RecipeError(path=f"quantise.{name}", rule="at least 1", value=getattr(self, name))
+        ways = (bool(self.pulses), self.budget_bytes > 0, self.budget_bits > 0)
+        if sum(ways) != 1:
+            rule = "given, or quantise.budget_bytes or quantise.budget_bits above 0, one of them"
+            raise RecipeError(path="quantise.pulses", rule=rule, value="none" if not any(ways) else "more")
+        if self.samples < 1:
+            raise RecipeError(path="quantise.samples", rule="at least 1", value=self.samples)
         if not self.choices:
             raise RecipeError(path="quantise.choices", rule="at least one number of pulses a weight", value="none")
         for name in ("pulses", "choices"):
@@ -121,7 +123,7 @@ class PyramidVectors:
             tried.append([PyramidWeights(*project_rows(kept, pulses_of(ratio, weight.shape[1]))) for ratio in self.choices])
         sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
         costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in choose(costs, sizes, self.budget_bytes))
+        return tuple(self.choices[option] for option in choose(costs, sizes, budget_of(given, self.budget_bytes, self.budget_bits)))
 
 
 def pulses_of(ratio: float, cols: int) -> int:
