@@ -21,6 +21,7 @@ MODULES = (
     "bench_networks",
     "bench_import",
     "bench_compress",
+    "bench_peers",
     "bench_network_file",
 )
 

@@ -49,7 +49,7 @@ def compare(given: "Given", version: str) -> "Iterator[PeerRow]":
     context, our_seconds = _by_context(ours)
     for settings, choices in (("default settings", (DEFAULT,)), (f"best of {len(SEARCHED)} settings a layer", SEARCHED)):
         began = time.process_time()
-        best = [min(len(_encoded(cells, choice)) for choice in choices) for cells in ours]
+        best = [min(len(encoded(cells, choice)) for choice in choices) for cells in ours]
         yield PeerRow(
             peer="nncodec", version=version, task="entropy coding of the pruned network", settings=f"deepCABAC, {settings}; context",
             unit="bytes", theirs=sum(best), ours=context, seconds=time.process_time() - began, our_seconds=our_seconds,
@@ -72,7 +72,7 @@ def _own_quantisation(given: "Given", version: str, qp: int) -> "PeerRow":
         _coder().Decoder().dequantLayer(decoded, found.copy(), DENSITY, qp, 0)
         weights.append(decoded)
     began = time.process_time()
-    size = sum(len(_encoded(part, DEFAULT)) for part in cells)
+    size = sum(len(encoded(part, DEFAULT)) for part in cells)
     seconds = time.process_time() - began
     ours, our_seconds = _by_context(cells)
     return PeerRow(
@@ -92,7 +92,7 @@ def _ranks(values: npt.NDArray[Any]) -> Indices:
     return np.ascontiguousarray(places.reshape(values.shape) - np.searchsorted(found, 0), dtype=np.int32)
 
 
-def _encoded(cells: Indices, setting: Setting) -> bytes:
+def encoded(cells: Indices, setting: Setting) -> bytes:
     """Return the payload of ``cells`` [rows, columns]. Raises :class:`QsimError` where it does not decode to them."""
     off = _coder().HdspMode.AlwaysOff, np.zeros(2, dtype=np.int8)
     empty = np.ascontiguousarray(~cells.any(axis=1), dtype=np.int32)

@@ -46,8 +46,7 @@ def cluster(points: Vectors, entries: int, iterations: int, random: np.random.Ge
     for _ in range(iterations):
         indices = nearest(few, centroids)
         counts = np.bincount(indices, minlength=len(centroids))
-        sums = np.zeros((len(centroids), points.shape[1]))
-        np.add.at(sums, indices, few)
+        sums = np.stack([np.bincount(indices, weights=column, minlength=len(centroids)) for column in few.T], axis=1)
         moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centroids).astype(np.float32)
         empty = np.flatnonzero(counts == 0)
         if len(empty):
