@@ -34,6 +34,7 @@ from qsim.formats.fixed import FixedFormat, IntArray, best_fraction
 from qsim.formats.layer import ScalarCoded
 
 MAX_BITS = 8
+LEAST_MULTIPLE = 64  # for a scale within 1 % of what it should be
 OCTAVES = 3  # by which scales of groups differ at most
 
 
@@ -133,8 +134,19 @@ class Affine(AffineSettings):
         groups = [slice(start, min(start + width, columns)) for start in starts]
         scales = np.array([[self._scale_of(row[part], mask[part]) for part in groups] for row, mask in zip(weights, kept, strict=True)])
         if self.granularity is Granularity.GROUP:
-            scales = _in_octaves(scales).repeat(np.diff([*starts, columns]), axis=1)
+            octaves = _octaves(scales) if self.range is Range.MINMAX else self._best_octaves(weights, kept, float(scales.max()), starts)
+            scales = (scales.max() / 2.0**octaves).repeat(np.diff([*starts, columns]), axis=1)
         return Grid(scales, 1 << (self.bits - 1), 1, (1 << self.bits) - 1)
+
+    def _best_octaves(self, weights: AnyFloatArray, kept: BoolArray, largest: float, starts: Sequence[int]) -> IntArray:
+        """Return for each group [rows, groups] by which power of two its scale is to be below ``largest`` for the least squared error."""
+        most, real, errors = (1 << (self.bits - 1)) - 1, weights.astype(np.float64) * kept, []
+        for octave in range(OCTAVES + 1):
+            scale = (largest or 1.0) / 2.0**octave  # a layer of zeros has no scale
+            rest = np.clip(np.rint(real / scale), -most, most) * scale - real
+            errors.append(np.add.reduceat(rest**2, starts, axis=1))
+        best: IntArray = np.argmin(errors, axis=0)
+        return best
 
     def _scale_of(self, weights: AnyFloatArray, kept: BoolArray) -> float:
         return self._scale(weights[kept])[0] if kept.any() else 0.0
@@ -148,11 +160,12 @@ class Affine(AffineSettings):
         return scale, int(np.rint(-low / scale)) if scale else 0
 
 
-def _in_octaves(scales: FloatArray) -> FloatArray:
-    """Return for each of ``scales`` the nearest, in the logarithm, of the largest over 1, 2, ... 2^OCTAVES."""
+def _octaves(scales: FloatArray) -> IntArray:
+    """Return by which power of two, up to OCTAVES, the largest of ``scales`` can be divided for each of them so that nothing is clipped."""
     largest = float(scales.max())
-    ratios = largest / np.where(scales > 0, scales, largest or 1.0)
-    return largest / 2.0 ** np.clip(np.rint(np.log2(ratios)), 0, OCTAVES)
+    ratios = np.where(scales > 0, largest / np.where(scales > 0, scales, 1.0), 1.0)
+    octaves: IntArray = np.clip(np.floor(np.log2(np.maximum(ratios, 1.0))), 0, OCTAVES).astype(np.int64)
+    return octaves
 
 
 def quantise_layers(how: AffineSettings, given: QuantizerInput, layers: Sequence[Affine]) -> Quantised:
@@ -207,7 +220,10 @@ class AffineWeights:
         return torch.sum(gradient * self._values).reshape(1)
 
     def form(self, limits: FormatLimits) -> ScalarCoded:
-        """Return the levels in use as a codebook of multiples of the dyadic scale; of weights that are kept, zero is one of them."""
+        """Return the levels in use as a codebook of multiples of the dyadic scale; of weights that are kept, zero is one of them.
+
+        Where the weight format leaves fewer than LEAST_MULTIPLE integers to a level, entries are rounded one by one instead.
+        """
         kept = np.ones(self._levels.shape, dtype=np.bool_) if self._mask is None else self._mask
         used, codes = np.unique(self._levels[kept], return_inverse=True)
         values = used * float(self._scale) * limits.gain
@@ -216,4 +232,6 @@ class AffineWeights:
         weight_format = FixedFormat(limits.weight_bits, fraction)
         placed = np.zeros(self._levels.shape, dtype=np.uint16)
         placed[kept] = codes
-        return ScalarCoded(codes=placed, codebook=weight_format.fit(multiple * used), weight_format=weight_format, mask=self._mask)
+        # A small multiple would be off by more than its entries rounded one by one: many levels, or narrow weights.
+        integers = weight_format.fit(multiple * used) if multiple >= LEAST_MULTIPLE else weight_format.quantise(values)
+        return ScalarCoded(codes=placed, codebook=integers, weight_format=weight_format, mask=self._mask)
