@@ -51,14 +51,14 @@ def compare_activations(
     layout, points = Layout.of(task.layers), list[ActivationPoint]()
     parameters = layout.pack(state)
     samples, unseen = Samples.of(data.train, task.normalisation).first(CALIBRATION), Samples.of(test, task.normalisation)
-    for done, bits in enumerate(BITS, 1):
-        for rule in Range:
+    for number, bits in enumerate(BITS):
+        for done, rule in enumerate(Range, 1):
             errors = [_static(layout, parameters, samples, unseen, bits, rule, by_channel) for by_channel in (False, True)]
             integer = integer_test_error(task, state, data, test, bits, rule)
             points.append(ActivationPoint(bits=bits, range=str(rule), tensor=errors[0], channel=errors[1], integer=integer))
+            progress("activations", number * len(Range) + done, len(BITS) * len(Range))
         dynamic = simulated_error(layout, parameters, unseen, [DynamicSteps(bits)] * len(layout.names))
         points.append(ActivationPoint(bits=bits, range=DYNAMIC, tensor=dynamic, channel=None, integer=None))
-        progress("activations", done, len(BITS))
     return tuple(points)
 
 
@@ -115,8 +115,8 @@ def _simulate(layout: Layout, parameters: Tensor, inputs: Tensor, outside: float
 
 
 def _static(layout: Layout, parameters: Tensor, samples: Samples, test: Samples, bits: int, rule: Range, by_channel: bool) -> float:
-    values = forward(layout, parameters, samples.normalised(slice(None)), samples.offset)[1:]
-    steps = [calibrated(value, rows if by_channel else 1, bits, rule) for value, (rows, _) in zip(values, layout.shapes, strict=True)]
+    values = forward(layout, parameters, samples.normalised(slice(None)), samples.offset)[1:-1]  # the logits are not rounded
+    steps = [calibrated(value, rows if by_channel else 1, bits, rule) for value, (rows, _) in zip(values, layout.shapes[:-1], strict=True)]
     return simulated_error(layout, parameters, test, steps)
 
 
@@ -129,8 +129,7 @@ def calibrated(values: Tensor, channels: int, bits: int, rule: Range) -> StaticS
 
 
 def integer_test_error(task: TaskLike, state: FloatState, data: DataLike, test: SplitLike, bits: int, rule: Range) -> float:
-    """Return the errors in percent of the integer network with activations of ``bits`` bits and weights of 16."""
-    headroom = int(rule is Range.MINMAX)
-    how = FixedPoint(activation_bits=bits, activation_range=rule, headroom_bits=headroom)
+    """Return the errors in percent of the integer network with activations of ``bits`` bits, without headroom, and weights of 16."""
+    how = FixedPoint(activation_bits=bits, activation_range=rule, headroom_bits=0)
     model = compress(Recipe(name="activations", quantise=FixedPointWeights(), fixed_point=how), task, state, data)
     return integer_errors(model, test).percent

@@ -30,6 +30,7 @@ from qsim.model.geometry import expand_groups, read_maxima, read_windows
 from qsim.model.graph import Activation, Convolution, FullyConnected, Graph, MaxPool, Node, Weighted
 
 CALIBRATION_SAMPLES = 5_000
+FINER = 6  # binary points that are tried above the one that holds everything
 CHUNK_ELEMENTS = 1 << 22  # elements of windows held in float64 at a time: 32 MB
 
 
@@ -37,8 +38,8 @@ CHUNK_ELEMENTS = 1 << 22  # elements of windows held in float64 at a time: 32 MB
 class FixedPoint:
     """Widths of the integer network, in bits, and the headroom left above the ranges seen in calibration.
 
-    ``activation_range`` finds how far the activations between layers reach (:mod:`qsim.compress.ranges`); beyond, they saturate. The
-    logits are never clipped.
+    ``activation_range`` finds how far the activations between layers reach (:mod:`qsim.compress.ranges`); beyond, they saturate. Headroom
+    is left above the whole range only, which is what the logits always have: a rule that clips has chosen what may saturate.
     """
 
     weight_bits: int = 16
@@ -56,6 +57,25 @@ class FixedPoint:
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise RecipeError(path=f"fixed_point.{name}", rule=f"{low} to {high}", value=getattr(self, name))
+
+    def output_fraction(self, seen: FloatArray, last: bool) -> int:
+        """Return the fraction for a layer's activations ``seen`` on calibration inputs; ``last``: they are the logits.
+
+        The rule of least squared error compares the formats themselves; the others find a range, and the finest format that holds it is
+        taken. A signed format has half of its steps below zero, where nothing comes out of a ReLU.
+        """
+        bits, whole = self.activation_bits, best_fraction(seen, self.activation_bits)
+        if last or self.activation_range is Range.MINMAX:
+            return whole - self.headroom_bits
+        if self.activation_range is Range.MSE:
+            errors = [_rounding_error(FixedFormat(bits, whole + finer), seen) for finer in range(FINER)]
+            return whole + int(np.argmin(errors))
+        steps = bits - int(float(seen.min(initial=0.0)) >= 0)
+        return best_fraction(np.array(range_of(self.activation_range, Histogram.of(seen), steps)), bits)
+
+
+def _rounding_error(found: FixedFormat, values: FloatArray) -> float:
+    return float(np.mean((found.dequantise(found.quantise(values)) - values) ** 2))
 
 
 def fold_normalisation(weight: FloatArray, bias: FloatArray, gain: float, offset: float) -> tuple[FloatArray, FloatArray]:
@@ -140,10 +160,7 @@ def _fix_layer(
     accumulator = FixedFormat(how.accumulator_bits, source.fraction + form.weight_format.fraction)
     total = accumulator.fraction + (form.scale_format.fraction if isinstance(form, Pyramid) else 0)
     bias_format = FixedFormat(how.bias_bits, min(best_fraction(bias, how.bias_bits), total))
-    reach = (
-        seen if how.activation_range is Range.MINMAX or last else range_of(how.activation_range, Histogram.of(seen), how.activation_bits)
-    )
-    output = FixedFormat(how.activation_bits, best_fraction(reach, how.activation_bits) - how.headroom_bits)
+    output = FixedFormat(how.activation_bits, how.output_fraction(seen, last))
     node = _node(layer, source, output, bias_format, accumulator)
     return QuantisedLayer(node=node, form=form, bias=bias_format.quantise(bias))
 

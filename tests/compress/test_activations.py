@@ -15,7 +15,6 @@ from qsim.compress.activations import (
     StaticSteps,
     calibrated,
     compare_activations,
-    integer_test_error,
     simulated_error,
 )
 from qsim.compress.calibrate import FixedPoint
@@ -75,10 +74,25 @@ def test_every_rule_is_compared_at_every_width_and_simulation_promises_more_than
     assert np.mean([point.tensor for point in four]) < np.mean([point.integer for point in four if point.integer is not None])
 
 
-def test_a_rule_that_clips_uses_few_bits_better_than_the_whole_range_and_stays_bit_exact() -> None:
-    errors = [integer_test_error(TASK, state(), data(), data().test, 4, rule) for rule in (Range.MINMAX, Range.MSE)]
-    assert errors[1] < errors[0]
-    how = FixedPoint(activation_bits=4, activation_range=Range.MSE, headroom_bits=0)
+def test_the_rule_of_least_error_takes_the_format_of_least_error() -> None:
+    """A few large values among many small ones: the format that holds all of them is coarse, one that saturates a few errs less."""
+    seen = np.maximum(np.random.default_rng(0).laplace(size=20_000), 0)
+
+    def error(fraction: int) -> float:
+        return float(np.mean((np.clip(np.floor(seen * 2.0**fraction + 0.5), -8, 7) / 2.0**fraction - seen) ** 2))
+
+    found = FixedPoint(activation_bits=4, activation_range=Range.MSE).output_fraction(seen, False)
+    assert error(found) == min(error(fraction) for fraction in range(-6, 8))
+    whole = FixedPoint(activation_bits=4, headroom_bits=0).output_fraction(seen, False)
+    assert found > whole
+    assert FixedPoint(activation_bits=4).output_fraction(seen, False) == whole - 1, "headroom, above the whole range only"
+    for rule in Range:
+        assert FixedPoint(activation_bits=4, activation_range=rule, headroom_bits=0).output_fraction(seen, True) == whole, "logits"
+        assert FixedPoint(activation_bits=4, activation_range=rule, headroom_bits=0).output_fraction(seen, False) >= whole
+
+
+def test_a_rule_that_clips_stays_bit_exact() -> None:
+    how = FixedPoint(activation_bits=4, activation_range=Range.MSE)
     model = compress(Recipe(name="x", quantise=FixedPointWeights(), fixed_point=how), TASK, state(), data())
     images = data().test.images[:100]
     assert np.array_equal(infer(model, images).logits, TorchReference(model)(images))
