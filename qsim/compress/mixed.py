@@ -16,6 +16,7 @@ accuracy    errors on the validation split with this layer alone quantised
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
@@ -42,9 +43,35 @@ class Sensitivity(StrEnum):
     ACCURACY = "accuracy"
 
 
-def budget_of(given: QuantizerInput, budget_bytes: int, budget_bits: float) -> int:
-    """Return a budget in bytes that is given as such or, where that is 0, as bits a weight (pruned ones counted)."""
-    return budget_bytes or int(budget_bits * given.layout.weight_count / BITS_PER_BYTE)
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What all layers together may take: ``total_bytes``, or ``bits`` a weight (pruned ones counted); 0 is not given.
+
+    Raises :class:`RecipeError` for numbers that are negative or not finite, and where both are given.
+    """
+
+    total_bytes: int = 0
+    bits: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, value in (("budget_bytes", self.total_bytes), ("budget_bits", self.bits)):
+            if not 0 <= value < math.inf:
+                raise RecipeError(path=f"quantise.{field}", rule="at least 0 and finite", value=value)
+        if self.total_bytes and self.bits:
+            raise RecipeError(path="quantise.budget_bits", rule="left out beside quantise.budget_bytes", value=self.bits)
+
+    def __bool__(self) -> bool:
+        return bool(self.total_bytes or self.bits)
+
+    def choose(self, costs: npt.ArrayLike, sizes: npt.ArrayLike, weights: int) -> tuple[int, ...]:
+        """Return what :func:`choose` does within the budget for a network of so many ``weights``; an error is in the budget's unit."""
+        if self.total_bytes:
+            return choose(costs, sizes, self.total_bytes)
+        least = float(np.asarray(sizes, dtype=np.float64).min(axis=1).sum())
+        if least > self.bits * weights / BITS_PER_BYTE:
+            rule = f"at least {math.ceil(1e4 * BITS_PER_BYTE * least / weights) / 1e4} for these layers and choices"
+            raise RecipeError(path="quantise.budget_bits", rule=rule, value=self.bits)
+        return choose(costs, sizes, self.bits * weights / BITS_PER_BYTE)
 
 
 def choose(costs: npt.ArrayLike, sizes: npt.ArrayLike, budget: float) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from qsim.compress.mixed import Sensitivity, choose, score
 from qsim.compress.network import Layout, Samples, error_count
 from qsim.compress.pipeline import compress
 from qsim.compress.quantizers.mixed import MixedAffine
+from qsim.compress.quantizers.pvq import PyramidVectors
 from qsim.compress.recipe import Recipe, parse_recipe
 from qsim.errors import RecipeError
 from qsim.formats.layer import StreamKind
@@ -88,7 +89,26 @@ def test_a_recipe_names_all_of_it() -> None:
 def test_a_budget_is_of_bytes_or_of_bits_a_weight() -> None:
     by_bits, by_bytes = MixedAffine(budget_bits=3.0, choices=(2, 4)), MixedAffine(budget_bytes=LAYOUT.weight_count * 3 // 8, choices=(2, 4))
     assert by_bits.bits(given(LAYOUT.pack(state()))) == by_bytes.bits(given(LAYOUT.pack(state())))
-    rule = r"quantise\.budget_bytes must be above 0, or quantise\.budget_bits, not both, not"
-    for settings_, value in (({}, "0 and 0.0"), ({"budget_bytes": 9, "budget_bits": 2.0}, "9 and 2.0")):
-        with pytest.raises(RecipeError, match=f"{rule} '{value}'"):
-            MixedAffine(**settings_)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({}, r"quantise\.budget_bytes must be above 0, or quantise\.budget_bits, not 0"),
+        ({"budget_bytes": 9, "budget_bits": 2.0}, r"quantise\.budget_bits must be left out beside quantise\.budget_bytes, not 2\.0"),
+        ({"budget_bytes": -5, "budget_bits": 2.0}, r"quantise\.budget_bytes must be at least 0 and finite, not -5"),
+        ({"budget_bits": math.inf}, r"quantise\.budget_bits must be at least 0 and finite, not inf"),
+        ({"budget_bits": math.nan}, r"quantise\.budget_bits must be at least 0 and finite, not nan"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(settings_: dict[str, float], message: str) -> None:
+    for quantizer in (MixedAffine, PyramidVectors):
+        if settings_ or quantizer is MixedAffine:
+            with pytest.raises(RecipeError, match=message):
+                quantizer(**settings_)
+
+
+def test_a_budget_too_small_is_told_in_its_own_unit() -> None:
+    for how in (MixedAffine(budget_bits=0.001), PyramidVectors(budget_bits=0.001, epochs=0)):
+        with pytest.raises(RecipeError, match=r"quantise\.budget_bits must be at least \d\.\d+ for these layers and choices, not 0\.001"):
+            how.quantise(given(LAYOUT.pack(state())))

@@ -62,7 +62,7 @@ def test_no_other_pulses_within_the_budget_cost_less() -> None:
 def test_pulses_and_a_budget_exclude_each_other() -> None:
     recipe = 'name = "x"\n[quantise]\nmethod = "pvq"\n'
     rule = r"quantise\.pulses must be given, or quantise\.budget_bytes or quantise\.budget_bits above 0, one of them, not"
-    for settings, value in (("", "none"), ("pulses = [1]\nbudget_bytes = 9", "more"), ("budget_bits = 1.0\nbudget_bytes = 9", "more")):
+    for settings, value in (("", "none"), ("pulses = [1]\nbudget_bytes = 9", "both"), ("pulses = [1]\nbudget_bits = 9.0", "both")):
         with pytest.raises(RecipeError, match=f"{rule} '{value}'"):
             parse_recipe(f"{recipe}{settings}\n", where="x")
     by_bits = PyramidVectors(budget_bits=1_800 * 8 / LAYOUT.weight_count, choices=CHOICES, epochs=0)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qsim.compress.mixed import ANY_LIMITS, Sensitivity, budget_of, choose, costs_by
+from qsim.compress.mixed import ANY_LIMITS, Budget, Sensitivity, costs_by
 from qsim.compress.quantizers.affine import MAX_BITS, Affine, AffineSettings, quantise_layers
-from qsim.compress.shared import Quantised, QuantizerInput
+from qsim.compress.shared import Quantised, QuantizerInput, SharedWeights
 from qsim.compress.through import Share
 from qsim.errors import RecipeError
 from qsim.formats.coding import encode_weights
@@ -30,9 +30,8 @@ class MixedAffine(AffineSettings):
 
     def __post_init__(self) -> None:
         AffineSettings.__post_init__(self)
-        if (self.budget_bytes > 0) == (self.budget_bits > 0):
-            value = f"{self.budget_bytes} and {self.budget_bits}"
-            raise RecipeError(path="quantise.budget_bytes", rule="above 0, or quantise.budget_bits, not both", value=value)
+        if not Budget(self.budget_bytes, self.budget_bits):
+            raise RecipeError(path="quantise.budget_bytes", rule="above 0, or quantise.budget_bits", value=self.budget_bytes)
         if not self.choices or not all(2 <= bits <= MAX_BITS for bits in self.choices):
             raise RecipeError(path="quantise.choices", rule=f"some of 2 to {MAX_BITS}", value=list(self.choices))
         if self.samples < 1:
@@ -49,12 +48,13 @@ class MixedAffine(AffineSettings):
     def bits(self, given: QuantizerInput) -> tuple[int, ...]:
         """Return the bits of each layer."""
         options = [self.with_bits(bits) for bits in self.choices]
-        tried = [
-            [how.share(given, place, weight) for how in options] for place, weight in enumerate(given.layout.weights(given.parameters))
-        ]
+        budget, tried = Budget(self.budget_bytes, self.budget_bits), list[list[SharedWeights]]()
+        for place, weight in enumerate(given.layout.weights(given.parameters)):
+            tried.append([how.share(given, place, weight) for how in options])
+            given.progress("choose", place + 1, len(given.layout.names))
         sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
         costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in choose(costs, sizes, budget_of(given, self.budget_bytes, self.budget_bits)))
+        return tuple(self.choices[option] for option in budget.choose(costs, sizes, given.layout.weight_count))
 
     def with_bits(self, bits: int) -> Affine:
         """Return the same settings with ``bits`` bits."""

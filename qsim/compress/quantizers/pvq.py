@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsim.compress.mixed import ANY_LIMITS, Sensitivity, budget_of, choose, costs_by
+from qsim.compress.mixed import ANY_LIMITS, Budget, Sensitivity, costs_by
 from qsim.compress.network import Layout
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
 from qsim.compress.through import Share, ThroughTraining, keep_through, resume_through
@@ -49,10 +49,9 @@ class PyramidVectors:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        ways = (bool(self.pulses), self.budget_bytes > 0, self.budget_bits > 0)
-        if sum(ways) != 1:
+        if bool(self.pulses) == bool(Budget(self.budget_bytes, self.budget_bits)):
             rule = "given, or quantise.budget_bytes or quantise.budget_bits above 0, one of them"
-            raise RecipeError(path="quantise.pulses", rule=rule, value="none" if not any(ways) else "more")
+            raise RecipeError(path="quantise.pulses", rule=rule, value="both" if self.pulses else "none")
         if self.samples < 1:
             raise RecipeError(path="quantise.samples", rule="at least 1", value=self.samples)
         if not self.choices:
@@ -117,13 +116,14 @@ class PyramidVectors:
 
     def chosen(self, given: QuantizerInput) -> tuple[float, ...]:
         """Return which of ``choices`` each layer gets within the budget."""
-        tried = []
+        budget, tried = Budget(self.budget_bytes, self.budget_bits), []
         for place, weight in enumerate(given.layout.weights(given.parameters)):
             kept = weight.numpy() * given.kept(place)
             tried.append([PyramidWeights(*project_rows(kept, pulses_of(ratio, weight.shape[1]))) for ratio in self.choices])
+            given.progress("choose", place + 1, len(given.layout.names))
         sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
         costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in choose(costs, sizes, budget_of(given, self.budget_bytes, self.budget_bits)))
+        return tuple(self.choices[option] for option in budget.choose(costs, sizes, given.layout.weight_count))
 
 
 def pulses_of(ratio: float, cols: int) -> int:
