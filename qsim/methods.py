@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qsim.arch.presets import MACHINES
-from qsim.build import find_workload, job_key, need_torch
+from qsim.build import find_workload, job_key, need_torch, source_hash
 from qsim.energy.loader import load_technology
 from qsim.model.compressed import CompressedModel
 from qsim.progress import Progress
@@ -160,8 +160,8 @@ def bench_methods(
     """Run every step from the shipped weights of the workload ``name``; the test set is used only to report.
 
     ``peers``: also what other libraries do with the same weights (:mod:`qsim.peers`). ``activations``: also the float network with
-    activations in few bits (:mod:`qsim.compress.activations`). What is finished is kept in the file ``unfinished`` until all is, and a run
-    that was killed goes on from there.
+    activations in few bits (:mod:`qsim.compress.activations`). The pruned network and the points are kept in the file ``unfinished`` as
+    they come, and a run that was killed goes on from there; who has written the result down removes it.
     """
     need_torch("comparing methods")
     from qsim.build import float_test_error
@@ -169,9 +169,9 @@ def bench_methods(
 
     workload = find_workload(name)
     state = load_weights(workload)
-    settings = (technology, str(tuple(images)), str(seed), str(finetune_epochs), str(prune_epochs))
-    kept = None if unfinished is None else FileJournal(unfinished, job_key(settings, state, mnist))
-    journal = kept or NO_JOURNAL
+    prices, simulators = repr(load_technology(technology)), source_hash(("qsim",))
+    settings = (prices, simulators, str(tuple(images)), str(seed), str(finetune_epochs), str(prune_epochs))
+    journal = NO_JOURNAL if unfinished is None else FileJournal(unfinished, job_key(settings, state, mnist))
     bases = {Base.DENSE: state}
     if peers or any(step.base is Base.PRUNED for step in steps):
         bases[Base.PRUNED] = _pruned(workload, state, mnist, prune_epochs, seed, progress, journal)
@@ -191,8 +191,6 @@ def bench_methods(
         from qsim.compress.activations import compare_activations
 
         few = compare_activations(workload, state, mnist, mnist.test, progress)
-    if kept is not None:
-        kept.remove()
     return MethodBench(
         workload=name,
         technology=technology,

@@ -8,6 +8,7 @@ import pytest
 
 from qsim.arch.presets import MACHINES
 from qsim.compress.quantizers import QUANTIZERS
+from qsim.energy.loader import load_technology
 from qsim.methods import STEPS, Base, MethodBench, Step, bench_methods, recipe_of
 from qsim.peers import compare_peers
 from qsim.progress import Progress, silent
@@ -78,7 +79,7 @@ def test_a_peer_that_is_not_there_is_named_with_how_to_get_it(monkeypatch: pytes
     assert not row.installed and row.settings == "not installed: pip install 'qsim-hw[peers]'"
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_points(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_goes_on_to_the_same_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = load_mnist()
     few = replace(full, train=full.train.part(0, 1_000), validation=full.validation.part(0, 200), test=full.test.part(0, 200))
 
@@ -99,7 +100,11 @@ def test_a_run_that_was_killed_goes_on_to_the_same_points(tmp_path: Path) -> Non
         run(killed, tmp_path / "unfinished")
     assert (tmp_path / "unfinished").exists()
     again = run(pruned_again, tmp_path / "unfinished")
-    assert not (tmp_path / "unfinished").exists()
+    assert (tmp_path / "unfinished").exists(), "whoever writes the result down removes it"
+    monkeypatch.setattr("qsim.methods.load_technology", lambda name: replace(load_technology(name), description="other prices"))
+    with pytest.raises(AssertionError):
+        run(pruned_again, tmp_path / "unfinished")
+    monkeypatch.undo()
     whole = run(silent)
     assert [replace(point, seconds=0.0) for point in again.points] == [replace(point, seconds=0.0) for point in whole.points]
 

@@ -56,7 +56,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Compress one network by every method at several rates; writes methods.json and the Pareto picture as SVG and PNG. A run that was
-    killed goes on from its last point when it is given again.
+    killed goes on from its last point when it is given again; peers and activations are measured anew.
 
     \b
     Example:
@@ -85,6 +85,7 @@ def command(
     write_text_atomically(out / "methods.json", facts + "\n")
     for name, content in picture(found).items():
         write_bytes_atomically(out / name, content)
+    (out / "unfinished").unlink(missing_ok=True)
     if as_json:
         click.echo(facts)
         return

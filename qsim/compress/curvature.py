@@ -99,6 +99,8 @@ def _through_windows(
             second = torch.autograd.grad(follow(window, before, relu), before, second)[0]
             weight, value = weights[layer].detach().requires_grad_(), values[layer].detach().square()
             into[layer] += torch.autograd.grad(results_of(window, weight, biases[layer], value, edge**2), weight, second)[0]
+            if not layer:
+                break
             value = values[layer].detach().requires_grad_()
             squared = results_of(window, weights[layer].detach().square(), biases[layer], value, edge)
             second = torch.autograd.grad(squared, value, second)[0]

@@ -34,6 +34,16 @@ def means(layout: Layout, parameters: Tensor, layer: int, samples: Samples) -> T
     return _average(samples, lambda inputs: _windows(layout, parameters, layer, inputs, samples).mean(1))
 
 
+def input_moments(layout: Layout, parameters: Tensor, layer: int, samples: Samples) -> Tensor:
+    """Return E[x x^T] [groups, columns, columns] of the inputs x of ``layer`` in the network with flat ``parameters``."""
+
+    def squares(inputs: Tensor) -> Tensor:
+        found = _windows(layout, parameters, layer, inputs, samples)
+        return found.mT @ found / found.shape[1]
+
+    return _average(samples, squares)
+
+
 def second_moments(layout: Layout, original: Tensor, quantised: Tensor, layer: int, samples: Samples) -> tuple[Tensor, Tensor]:
     """Return E[y y^T] and E[x y^T], both [groups, columns, columns].
 

@@ -10,7 +10,7 @@ Clustering takes them so; it is expectation-maximisation as in Stock et al. (arX
 Stock et al. use one G for all segments of a layer, the mean of these; then M is the plain mean.
 
 Neighbouring pixels are alike, so errors of different segments do not add up: :func:`settle` then chooses every vector again with the
-others of its row as they are, so that they make up for one another. The error of the whole row never rises.
+others of its row as they are, so that they make up for one another.
 """
 
 from collections.abc import Iterator
@@ -28,10 +28,11 @@ DAMPING = 0.01  # of the mean diagonal: an input that is always zero leaves its 
 def cluster_weighted(points: Vectors, moments: Moments, entries: int, iterations: int, random: np.random.Generator) -> Codebook:
     """Return at most ``entries`` centroids of ``points`` [s, n, d] of s segments with ``moments`` [s, d, d]; indices are [s * n].
 
-    The weighted error falls with every iteration. A centroid that loses its last point is put where the error is largest.
+    The error weighted with the damped moments never rises but where a centroid loses its last point: that is put where the error is
+    largest. In float64, since errors are small differences of large products where inputs are alike.
     """
     moments = _damped(moments)
-    pulled = (points @ moments).astype(np.float32)
+    pulled = points @ moments
     flat, weighted = points.reshape(-1, points.shape[2]), pulled.reshape(-1, points.shape[2])
     centroids = random.permutation(np.unique(flat, axis=0))[:entries].astype(np.float64)
     for _ in range(iterations):
@@ -52,10 +53,15 @@ def settle(weight: Rows, moments: Moments, vectors: Vectors, indices: IndexArray
     """Return ``indices`` [rows, segments] chosen anew, one segment after the other, for the least error of whole rows.
 
     ``weight`` [rows, columns] is what the rows should be, ``moments`` [columns, columns] are those of the inputs, ``vectors`` [k, d] the
-    centroids. It ends early once nothing changes.
+    centroids. The error by the damped moments never rises; a part of the rows ends early once nothing in it changes.
     """
-    moments, chosen, width = _damped(moments[None])[0], indices.copy(), vectors.shape[1]
-    books = vectors.astype(np.float64)
+    moments, books = _damped(moments[None])[0], vectors.astype(np.float64)
+    parts = (slice(start, start + BLOCK) for start in range(0, len(weight), BLOCK))
+    return np.concatenate([_settle(weight[part], moments, books, indices[part].copy(), sweeps) for part in parts])
+
+
+def _settle(weight: Rows, moments: Moments, books: Rows, chosen: IndexArray, sweeps: int) -> IndexArray:
+    width = books.shape[1]
     rest = books[chosen].reshape(weight.shape) - weight
     pulled = rest @ moments
     for _ in range(sweeps):
@@ -88,15 +94,16 @@ def _damped(moments: Moments) -> Moments:
     return damped
 
 
-def _assign(pulled: Vectors, moments: Moments, centroids: npt.NDArray[np.float64]) -> IndexArray:
+def _assign(pulled: Rows, moments: Moments, centroids: npt.NDArray[np.float64]) -> IndexArray:
     """Return the centroid of least error for every vector [s * n]; ``v^T G v`` is alike for all of them and left out."""
-    half = (0.5 * np.einsum("kd,sde,ke->sk", centroids, moments, centroids, optimize=True)).astype(np.float32)
-    columns = centroids.T.astype(np.float32)
-    found = [np.argmin(half[part, None] - pulled[part] @ columns, axis=2).ravel() for part in _parts(*pulled.shape[:2])]
-    return np.concatenate(found)
+    half = 0.5 * np.einsum("kd,sde,ke->sk", centroids, moments, centroids, optimize=True)
+    found = np.empty(pulled.shape[:2], dtype=np.int64)
+    for segments, rows in _parts(len(pulled), pulled.shape[1]):
+        found[segments, rows] = np.argmin(half[segments, None] - pulled[segments, rows] @ centroids.T, axis=2)
+    return found.ravel()
 
 
-def _minimisers(indices: IndexArray, moments: Moments, weighted: Vectors, before: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _minimisers(indices: IndexArray, moments: Moments, weighted: Rows, before: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the centroids [k, d] of least error; those without a vector stay as ``before``."""
     size, segments = len(before), len(moments)
     cells = (indices + size * np.arange(segments)[:, None]).ravel()
@@ -110,6 +117,9 @@ def _minimisers(indices: IndexArray, moments: Moments, weighted: Vectors, before
     return moved
 
 
-def _parts(segments: int, each: int) -> Iterator[slice]:
-    step = max(1, BLOCK // max(1, each))
-    return (slice(start, start + step) for start in range(0, segments, step))
+def _parts(segments: int, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Cut ``segments`` times ``rows`` vectors into parts of at most BLOCK of them."""
+    step, height = max(1, BLOCK // max(1, rows)), min(BLOCK, max(1, rows))
+    for start in range(0, segments, step):
+        for top in range(0, rows, height):
+            yield slice(start, start + step), slice(top, top + height)

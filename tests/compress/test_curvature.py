@@ -8,6 +8,7 @@ import torch
 from qsim.compress.convolution import Window, follow, results_of
 from qsim.compress.curvature import Curvature, adam_moments, hessian_diagonal, hessian_traces, importance
 from qsim.compress.network import Layout, Samples, forward
+from qsim.model.geometry import ImageGeometry
 from tests.compress.test_convolution import LAYERS as CONVOLUTIONS
 from tests.compress.test_network import LAYOUT, initial_parameters, loss, small_samples
 
@@ -107,5 +108,6 @@ def test_convolutions_propagate_squared_jacobians() -> None:
 def test_a_convolution_of_one_pixel_is_a_fully_connected_layer() -> None:
     """Both ways through the code give the same second derivatives."""
     parameters, samples = initial_parameters(LAYOUT, torch.Generator().manual_seed(1)), small_samples()
-    windows = replace(LAYOUT, windows=tuple(Window() for _ in LAYOUT.names))
+    geometries = [ImageGeometry(height=1, width=1, channels=columns, kernel=(1, 1)) for _, columns in LAYOUT.shapes]
+    windows = replace(LAYOUT, windows=tuple(Window(convolution=geometry) for geometry in geometries))
     assert torch.allclose(hessian_diagonal(windows, parameters, samples), hessian_diagonal(LAYOUT, parameters, samples), rtol=1e-4)

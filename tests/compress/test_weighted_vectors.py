@@ -60,6 +60,30 @@ def test_more_iterations_never_raise_the_error() -> None:
     assert errors[-1] < 0.9 * errors[0]
 
 
+def test_inputs_that_are_almost_alike_do_not_drown_the_differences() -> None:
+    """One strong common direction of the inputs, vectors far from zero: products of 1e7 that differ by less than 1."""
+    random_, ones = np.random.default_rng(2), np.ones((WIDTH, WIDTH)) * 1e5
+    points = (10 + 0.05 * random_.normal(size=(1, 400, WIDTH))).astype(np.float32)
+    moments = (ones + np.eye(WIDTH))[None]
+    found = cluster_weighted(points, moments, 8, 5, random())
+    level = moments[0] + 0.01 * np.trace(moments[0]) / WIDTH * np.eye(WIDTH)
+    rest = (points[0, :, None] - found.vectors[None]).astype(np.float64)
+    distances = np.einsum("nkd,de,nke->nk", rest, level, rest)
+    assert distances[np.arange(400), found.indices].sum() <= 1.001 * distances.min(1).sum()
+
+
+def test_parts_of_many_rows_are_the_same_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.random.default_rng(6).normal(size=(12, 12))
+    weight, moments = np.random.default_rng(5).normal(size=(50, 12)), whole @ whole.T
+    results = []
+    for block in (1 << 14, 7):
+        monkeypatch.setattr("qsim.compress.weighted_vectors.BLOCK", block)
+        found = cluster_weighted(POINTS, MOMENTS, ENTRIES, 5, random())
+        indices = settle(weight, moments, found.vectors, np.zeros((50, 3), dtype=np.int64), 2)
+        results.append((found.indices, indices))
+    assert all(np.array_equal(one, other) for one, other in zip(*results, strict=True))
+
+
 def test_inputs_alike_everywhere_give_plain_means() -> None:
     found = cluster_weighted(POINTS, np.tile(np.eye(WIDTH), (SEGMENTS, 1, 1)), ENTRIES, 200, random())
     for place, centre in enumerate(found.vectors):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from qsim.compress.layer_inputs import second_moments
+from qsim.compress.layer_inputs import input_moments
 from qsim.compress.quantizers.vector import VectorKMeans
 from qsim.compress.shared import Quantised, QuantizerInput
 from qsim.compress.through import Share, biases_of, train_through
@@ -40,7 +40,7 @@ class IterativeProductQuantisation(VectorKMeans):
         parameters = train_through(self, given, self.sharing(given))
         effective = parameters.clone()
         for place, weight in enumerate(layout.weights(parameters)):
-            gram = second_moments(layout, parameters, effective, place, given.unlabelled)[0]
+            gram = input_moments(layout, effective, place, given.unlabelled)
             found.append(self.weighted(given, place, weight, gram))
             layout.weights(effective)[place].copy_(found[-1].weights())
             given.progress("quantise", place + 1, len(layout.names))
@@ -52,7 +52,7 @@ class IterativeProductQuantisation(VectorKMeans):
 
         def share(place: int, weight: Tensor) -> VectorWeights:
             if place not in known:
-                known[place] = second_moments(given.layout, origin, origin, place, given.unlabelled)[0]
+                known[place] = input_moments(given.layout, origin, place, given.unlabelled)
             return self.weighted(given, place, weight, known[place])
 
         return share
