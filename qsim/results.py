@@ -269,7 +269,11 @@ def load_runs(path: Path) -> list[RunResult]:
     Raises :class:`FileFormatError` for anything else.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        if content.startswith((b"QSZ", b"QSN")):
+            verb = "simulate" if content.startswith(b"QSZ") else "estimate"
+            raise FileFormatError(f"{path}: a network, not results; 'qsim {verb} {path} --out run.json' makes results of it")
+        data = json.loads(content.decode("utf-8"))
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -88,7 +88,8 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
     """Build the terminal table of :func:`comparison`."""
     written = [operands(run)["bytes"] for run in runs]
     more = ("operands",) if any(written) else ()
-    columns = ("machine", "recipe", "file", *more, "ratio", "test error", "cycles", "time", "energy", "x less energy", "x faster")
+    beside = ("x less energy", "x faster") if len(runs) > 1 else ()
+    columns = ("machine", "recipe", "file", *more, "ratio", "test error", "cycles", "time", "energy", *beside)
     cells = [
         (
             run.architecture.name,
@@ -100,8 +101,7 @@ def comparison_table(runs: list[RunResult], rows: list[dict[str, object]]) -> Ta
             f"{run.cycles:,.0f}",
             si(run.seconds, "s"),
             si(run.energy.total_pj * 1e-12, "J"),
-            f"{row['energy_saving']:.1f}",
-            f"{row['speed_up']:.1f}",
+            *((f"{row['energy_saving']:.1f}", f"{row['speed_up']:.1f}") if beside else ()),
         )
         for run, row, size in zip(runs, rows, written, strict=True)
     ]

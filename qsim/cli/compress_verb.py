@@ -6,11 +6,16 @@ import click
 
 from qsim.cli.options import OutFile, data_option, json_option
 
+DEFAULT_RECIPES = {"lenet-5": "lenet-5-smallest"}
+
 
 @click.command("compress")
 @click.argument("workload", default="lenet-300-100")
 @click.option(
-    "--recipe", "-r", default="smallest", show_default=True, metavar="NAME|FILE", help="Recipe: see qsim list recipes, or a TOML file."
+    "--recipe",
+    "-r",
+    metavar="NAME|FILE",
+    help="Recipe: see qsim list recipes, or a TOML file. [default: smallest; of lenet-5 lenet-5-smallest]",
 )
 @click.option(
     "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Float checkpoint (.safetensors); the shipped one by default."
@@ -28,7 +33,7 @@ from qsim.cli.options import OutFile, data_option, json_option
 @json_option
 def command(
     workload: str,
-    recipe: str,
+    recipe: str | None,
     weights: Path | None,
     out: Path | None,
     cache: Path,
@@ -50,10 +55,13 @@ def command(
     from workloads.mnist import load_test
 
     with progress() as report:
-        built = build(workload, recipe, cache=cache, data=data, weights=weights, progress=report)
-    path = out or Path(f"{built.recipe}.qsz")
-    copy_to(built, path, by_column=by_column)
-    loaded = load_file(path, load_test(data))
+        chosen = recipe or DEFAULT_RECIPES.get(workload, "smallest")
+        built = build(workload, chosen, cache=cache, data=data, weights=weights, progress=report)
+        path = out or Path(f"{built.recipe}.qsz")
+        copy_to(built, path, by_column=by_column)
+        report("test error", 0, 1)
+        loaded = load_file(path, load_test(data))
+        report("test error", 1, 1)
     assert loaded.quality is not None
     ratio = loaded.model.float_bytes / loaded.file_bytes
     facts = {

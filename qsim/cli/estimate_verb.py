@@ -35,7 +35,7 @@ DEFAULT_MACHINE = "sparse-layer-dram"
 @click.option("--normalise", type=click.Choice(["cifar-10", "imagenet"]), help="Means and deviations of the pictures. Default: their own.")
 @click.option("--density", type=float, help="Activations that are not zero, 0 to 1, drawn at random instead of inference.")
 @click.option(
-    "--prune", "kept", multiple=True, metavar="[LAYER=]SHARE", help="Share of the weights to keep, of all layers or of one; repeatable."
+    "--keep", "kept", multiple=True, metavar="[LAYER=]SHARE", help="Share of the weights to keep, of all layers or of one; repeatable."
 )
 @click.option("--bits", type=int, help="Bits of a weight's code. Default: as many as the machine has.")
 @click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="A size that an ONNX file leaves open: N=1, or input:axis=1.")
@@ -71,7 +71,7 @@ def command(
     \b
     Examples:
       qsim estimate vgg-16 --out run.json
-      qsim estimate net.onnx --dim N=1 --input images.npz --prune 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
+      qsim estimate net.onnx --dim N=1 --input images.npz --keep 0.3 -m sparse-layer-dram -m dense-16b-layer-dram
       qsim estimate resnet-50 --density 0.4 --save resnet-50.qsn
       qsim estimate resnet-50.qsn --density 0.4
       qsim estimate resnet-32 --weights resnet32.pth --data cifar-10-batches-bin --images 0:8
@@ -182,7 +182,7 @@ def _plan(name: str, kept: tuple[str, ...], bits: int | None) -> "Plan":
         try:
             share = float(value)
         except ValueError as error:
-            raise QsimError(path="--prune", rule="like 0.3 or conv1=0.3", value=text) from error
+            raise QsimError(path="--keep", rule="like 0.3 or conv1=0.3", value=text) from error
         if layer:
             densities[layer] = share
         else:

@@ -64,6 +64,7 @@ def command(
     prices, indices, test = load_technology(technology), image_indices(images), load_test(data)
     chosen = chosen_machines(machines or COMPARABLE, changes)
     runs: list[RunResult] = []
+    skipped: list[str] = []
     # The error on the whole test set is one large matrix product: it runs beside the simulation, not before it.
     with progress() as report, ThreadPoolExecutor(max_workers=1) as aside:
         for file in files:
@@ -76,7 +77,7 @@ def command(
                 except UnsupportedProgram as error:
                     if machines:
                         raise
-                    messages.print(f"{machine.name} cannot run {file.name}: {error}", style="dim", markup=False)
+                    skipped.append(f"not in the table: {machine.name} cannot run {file.name}: {error}")
             runs += [replace(run, quality=quality.result()) for run in found]
     if not runs:
         raise QsimError(f"none of the machines can run {', '.join(str(file) for file in files)}; name one with --machine to see why")
@@ -87,6 +88,8 @@ def command(
         echo_json(rows)
     else:
         console().print(comparison_table(runs, rows))
+        for text in skipped:
+            messages.print(text, style="dim", markup=False)
         if out is not None:
             console().print(f"written to {out}; next: qsim report {out} --out report/")
 

@@ -60,7 +60,8 @@ def content_hash(data: bytes) -> str:
 def unseal(data: bytes, magic: bytes = MAGIC) -> tuple[object, bytes]:
     """Return metadata and payload of a sealed file; :class:`FileFormatError` when it is not exactly what :func:`seal` wrote."""
     if data[:3] != magic:
-        raise FileFormatError(path="file.magic", rule=f"{magic!r}", value=data[:3])
+        kind = {b"QSZ": "a .qsz file", b"QSN": "a .qsn file"}.get(magic, "a qsim file")
+        raise FileFormatError(path="file.magic", rule=f"{magic!r}, with which {kind} begins", value=data[:3])
     if len(data) < PREFIX_BYTES:
         raise FileFormatError(path="file", rule=f"at least {PREFIX_BYTES} bytes long", value=len(data))
     if data[3] != VERSION:

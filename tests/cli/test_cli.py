@@ -182,7 +182,7 @@ def test_list_names_what_can_be_named(qsim: Command) -> None:
         (("compress", "lenet-300"), "did you mean 'lenet-300-100'?"),
         (("compress", "--recipe", "smalest"), "did you mean 'smallest'?"),
         (("compress", "--weights", "{file}"), "safetensors"),
-        (("report", "{file}"), "not a qsim result file"),
+        (("report", "{file}"), "a network, not results"),
         (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes"), "--set must be like"),
         (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pes=1", "--set", "array.pes=2"), "one list of values for array.pes"),
         (("sweep", "{file}", "-m", "sparse-sram", "--set", "array.pess=1,2", "--workers", "1"), "none of the 2 points can be simulated"),

@@ -21,7 +21,7 @@ def test_weights_and_pictures_of_the_user(tmp_path, qsim) -> None:
         record[0] = (found + 1) % 10 if place == 2 else found
     records[4:, 0] = 0
     (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
-    words = ("--weights", tmp_path / "w.safetensors", "--data", tmp_path, "--images", "0:4", "--prune", "1")
+    words = ("--weights", tmp_path / "w.safetensors", "--data", tmp_path, "--images", "0:4", "--keep", "1")
     status, _, errors = qsim(
         "estimate", "resnet-32", *words, "-m", "dense-16b-layer-dram", "--save", tmp_path / "n.qsn", "--out", tmp_path / "r.json"
     )

@@ -34,7 +34,7 @@ def model(tmp_path: Path) -> Path:
 def test_a_file_on_given_images_becomes_runs_that_can_be_reported(model: Path, tmp_path: Path, qsim: Command) -> None:
     images, out = tmp_path / "images.npz", tmp_path / "run.json"
     np.savez(images, x=np.random.default_rng(1).standard_normal((3, 2, 4, 4)).astype(np.float32))
-    words = ["--dim", "N=1", "--input", images, "--prune", "0.5", "--prune", "fc=0.25", "--bits", "3"]
+    words = ["--dim", "N=1", "--input", images, "--keep", "0.5", "--keep", "fc=0.25", "--bits", "3"]
     status, text, errors = qsim("estimate", model, *words, "-m", "sparse-layer-dram", "-m", "dense-16b-layer-dram", "--out", out)
     assert status == 0, errors
     assert "sparse-layer-dram" in text
@@ -133,10 +133,10 @@ def test_operands_of_run_time_and_what_is_not_simulated_are_said(qsim: Command, 
     ("words", "message"),
     [
         (["vgg-17"], "did you mean 'vgg-16'?"),
-        (["ese-lstm", "--prune", "half"], "--prune must be like 0.3 or conv1=0.3"),
-        (["ese-lstm", "--prune", "fc9=0.3"], "densities must be layers of the network"),
+        (["ese-lstm", "--keep", "half"], "--keep must be like 0.3 or conv1=0.3"),
+        (["ese-lstm", "--keep", "fc9=0.3"], "densities must be layers of the network"),
         (["ese-lstm", "--density", "2"], "activation density must be 0 to 1"),
-        (["ese-lstm", "--prune", "0"], "density must be above 0, at most 1"),
+        (["ese-lstm", "--keep", "0"], "density must be above 0, at most 1"),
         (["ese-lstm", "--bits", "40"], "bits must be 1 to 16"),
         (["ese-lstm", "--input", "no.npz", "--density", "0.5"], "--input, --data and --density must be one of them"),
         (["ese-lstm", "--input", "no.npz"], "no.npz is not an .npz file"),
@@ -160,7 +160,7 @@ def test_inputs_of_another_shape_are_refused(model: Path, tmp_path: Path, qsim: 
 @pytest.fixture
 def stored(model: Path, tmp_path: Path, qsim: Command) -> Path:
     """The network of :func:`model` with half of its weights, as a file; the run that wrote it beside it."""
-    words = ("--dim", "N=1", "--prune", "0.5", "--save", tmp_path / "net.qsn", "--out", tmp_path / "first.json")
+    words = ("--dim", "N=1", "--keep", "0.5", "--save", tmp_path / "net.qsn", "--out", tmp_path / "first.json")
     status, _, errors = qsim("estimate", model, *words)
     assert status == 0, errors
     return tmp_path / "net.qsn"
@@ -182,7 +182,7 @@ def test_a_stored_network_runs_as_it_was_stored(stored: Path, tmp_path: Path, qs
     ("words", "recipe", "most"),
     [
         (("-m", "dense-16b-layer-dram"), "post-training, density 1, codes as wide as the machine's", None),
-        (("--prune", "fc=0.25"), "1 of 2 matrices as stored, the others: post-training, densities by layer, 1 elsewhere", 48),
+        (("--keep", "fc=0.25"), "1 of 2 matrices as stored, the others: post-training, densities by layer, 1 elsewhere", 48),
         (("--bits", "2"), "post-training, density 1, 2-bit codes", None),
         (("--bits", "6"), "as stored", None),
     ],

@@ -162,7 +162,7 @@ def test_a_quantised_file_is_listed_and_estimated(tmp_path, capsys):
     from qsim.cli import main
 
     path, out = quantised(tmp_path, "static"), tmp_path / "run.json"
-    for words in (("import", path, "--json"), ("estimate", path, "--prune", "0.5", "-m", "sparse-layer-dram", "--out", out)):
+    for words in (("import", path, "--json"), ("estimate", path, "--keep", "0.5", "-m", "sparse-layer-dram", "--out", out)):
         with pytest.raises(SystemExit) as left:
             main([str(word) for word in words])
         assert not left.value.code
