@@ -75,7 +75,12 @@ class ArrayParameters:
         """
         array, latency = machine.array, machine.array.queue.forward_latency
         rules = (
-            ("dram", machine.dram is None, "absent: the RTL holds all weights on chip", "a DRAM channel"),
+            (
+                "dram",
+                machine.dram is None,
+                "absent: the RTL has no DRAM channel (machines named *-rtl-* and sparse-up5k have none)",
+                "there",
+            ),
             ("array.min_column_cycles", array.min_column_cycles == 1, "1 in RTL", array.min_column_cycles),
             ("array.queue.forward_latency", latency in (1, 2), "1 or 2 in RTL", latency),
             (
