@@ -82,7 +82,6 @@ def command(
     from qsim.cli.trained import Measurement
     from qsim.energy.loader import load_technology
     from qsim.estimate import NOT_MEASURED, estimate, prepare
-    from qsim.results import save_runs
 
     _check_sources(given, data, density, normalise)
     prices, chosen = load_technology(technology), chosen_machines(machines or (DEFAULT_MACHINE,), changes)
@@ -101,8 +100,6 @@ def command(
             feeds, words = _activations(prepared, given, density, seed, report, measurement)
             measured = NOT_MEASURED if measurement is None else measurement.compare(prepared.network).text
             runs.append(estimate(prepared, prices, feeds, words, measured=measured, seed=seed, progress=report))
-    if out is not None:
-        save_runs(out, runs)
     _show(runs, [machine.name for machine in chosen], [] if measurement is None else measurement.rows, out, as_json)
 
 
@@ -115,11 +112,14 @@ def _check_sources(given: Path | None, data: Path | None, density: float | None,
 
 
 def _show(runs: "list[RunResult]", machines: list[str], fidelity: "list[dict[str, Any]]", out: Path | None, as_json: bool) -> None:
-    """Print what was found."""
+    """Save and print what was found."""
     from qsim.cli.compare_verb import comparison, comparison_table, operand_text
     from qsim.cli.console import console, echo_json, messages
     from qsim.cli.plain import plain
+    from qsim.results import save_runs
 
+    if out is not None:
+        save_runs(out, runs)
     rows = comparison(runs, None)
     if as_json:
         echo_json({"runs": rows, "weights": runs[0].weight_source, "fidelity": fidelity})

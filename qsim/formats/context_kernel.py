@@ -120,17 +120,9 @@ def _symbol_slots(slots: IntArray, facts: IntArray, node: int, last: int, neighb
 
 @njit(cache=True)
 def code_cells(
-    cells: IntArray,
-    hole: int,
-    depth: int,
-    grid: int,
-    data: npt.NDArray[np.uint8],
-    decoding: bool,
-    logits: IntArray,
-    squash: IntArray,
-    rates: IntArray,
-    ends: IntArray,
-) -> int:
+    cells: IntArray, hole: int, depth: int, grid: int, data: npt.NDArray[np.uint8], decoding: bool, logits: IntArray, squash: IntArray,
+    rates: IntArray, ends: IntArray,
+) -> int:  # fmt: skip
     """Code or decode all ``cells`` [rows, cols], row by row, and return the bytes of ``data`` that were used.
 
     ``hole`` is the symbol of an empty cell, -1 where there is none; ``depth`` the bits of a symbol, at most 8; ``grid`` the width of the

@@ -36,21 +36,10 @@ def finish(state: npt.NDArray[Any], arrival: int, leave: IntArray) -> np.int64:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_pixels(
-    service: npt.NDArray[Any],
-    stride: int,
-    reads: PlaceArray,
-    first: IntArray,
-    channel: PlaceArray,
-    empty: PlaceArray,
-    tail: PlaceArray,
-    constants: IntArray,
-    state: npt.NDArray[Any],
-    newest_pop: IntArray,
-    barriers: IntArray,
-    leave: IntArray,
-    uses: IntArray,
+    service: npt.NDArray[Any], stride: int, reads: PlaceArray, first: IntArray, channel: PlaceArray, empty: PlaceArray, tail: PlaceArray,
+    constants: IntArray, state: npt.NDArray[Any], newest_pop: IntArray, barriers: IntArray, leave: IntArray, uses: IntArray,
     sums: IntArray,
-) -> None:
+) -> None:  # fmt: skip
     """Run the programs of all pixels.
 
     ``service`` [columns, P]; ``reads`` [pixels, taps]; ``first``, ``channel``, ``empty``, ``tail``: of the activation map;

@@ -137,7 +137,12 @@ class EntryReader(wiring.Component):
         m.d.sync += [read.eq(issue), row_stage.eq(read), row.eq(port.data), entry_stage.eq(row_stage)]
         m.d.sync += entry.eq(Array(row[lane] for lane in range(p.entries_per_row))[row_stage.lane])
 
-        # From gaps to local rows.
+        self._local_rows(m, entry, entry_stage, entry_valid)
+        return m
+
+    def _local_rows(self, m: Module, entry: Signal, entry_stage: Signal, entry_valid: Signal) -> None:
+        """From gaps to local rows."""
+        p = self.parameters
         above, local_row = Signal(p.local_row, reset_less=True), Signal(p.local_row)
         m.d.comb += [
             local_row.eq(Mux(entry_stage.first, 0, above + 1) + (entry.gap if p.has_gaps else 0)),
@@ -148,4 +153,3 @@ class EntryReader(wiring.Component):
         ]
         with m.If(entry_valid):
             m.d.sync += above.eq(local_row)
-        return m

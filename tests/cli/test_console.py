@@ -1,7 +1,7 @@
 """Can tables be read on a narrow terminal, and does a long silence say that something happens?"""
 
 import io
-import time
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -30,18 +30,46 @@ def test_figures_stay_whole_and_names_are_folded_before_them(width: int, monkeyp
         assert width < 80 or row[0] in text, "names are whole where there is room"
 
 
+class Impatient:
+    """A timer whose time is up at once, or never."""
+
+    up = True
+
+    def __init__(self, interval: float, function: Callable[[], None]) -> None:
+        self.function, self.cancelled = function, False
+        made.append(self)
+
+    def start(self) -> None:
+        if self.up:
+            self.function()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Patient(Impatient):
+    up = False
+
+
+made: list[Impatient] = []
+
+
 def test_a_long_silence_says_that_something_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr(module, "messages", Console(file=out, force_terminal=True, width=100))
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "Timer", Impatient)
     with progress() as report:
-        time.sleep(0.4)
-        assert "getting ready" in out.getvalue()
         report("prune", 1, 2)
-    assert "prune" in out.getvalue().rpartition("getting ready")[2]
-    quick = io.StringIO()
-    monkeypatch.setattr(module, "messages", Console(file=quick, force_terminal=True, width=100))
+    text = out.getvalue()
+    assert 0 <= text.find("getting ready") < text.find("prune")
+    assert "getting ready" not in text.rpartition("prune")[2], "it goes once there is a stage"
+
+
+def test_a_mistake_that_is_found_at_once_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(module, "messages", Console(file=out, force_terminal=True, width=100))
+    monkeypatch.setattr(module, "Timer", Patient)
     with progress():
         pass
-    time.sleep(0.1)
-    assert quick.getvalue() == "", "a mistake that is found at once leaves nothing"
+    assert out.getvalue() == ""
+    assert made[-1].cancelled, "nothing comes later either"

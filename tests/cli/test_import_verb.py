@@ -3,15 +3,12 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from qsim.cli import main
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-from onnx import helper  # noqa: E402
-
-from tests.model.onnx_models import write_nodes  # noqa: E402
+from tests.model.onnx_models import write_nodes
 
 W = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
 CONV = helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1], strides=[2, 2])
@@ -74,7 +71,8 @@ def test_holes_are_stated(tmp_path, capsys):
 
 
 def test_a_torch_program(tmp_path, capsys):
-    torch = pytest.importorskip("torch")
+    import torch
+
     program = torch.export.export(torch.nn.Linear(3, 2).eval(), (torch.zeros(1, 3),), strict=False)
     torch.export.save(program, tmp_path / "net.pt2")
     assert qsim("import", str(tmp_path / "net.pt2")) == 0

@@ -5,7 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
+from onnxruntime import quantization
 
 from qsim.errors import FileFormatError
 from qsim.model.agreement import compare_one_by_one, random_inputs
@@ -14,12 +17,7 @@ from qsim.model.matrix_layers import matrix_layers, weight_matrices
 from qsim.model.onnx_import import import_onnx
 from qsim.model.reference import run
 from qsim.results import load_runs
-
-onnx = pytest.importorskip("onnx")
-quantization = pytest.importorskip("onnxruntime.quantization")
-from onnx import helper  # noqa: E402
-
-from tests.model.onnx_models import agree, write_nodes, write_operator  # noqa: E402
+from tests.model.onnx_models import agree, write_nodes, write_operator
 
 rng = np.random.default_rng(0)
 KERNEL, BIAS, MATRIX = (rng.standard_normal(shape).astype(np.float32) for shape in ((4, 2, 3, 3), (4,), (64, 3)))

@@ -4,19 +4,16 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
-
-from qsim.model.agreement import random_inputs  # noqa: E402
-from qsim.model.matrix_layers import LayerKind, MatrixLayer, matrix_layers, states_before, weight_matrices  # noqa: E402
-from qsim.model.network import Network  # noqa: E402
-from qsim.model.reference import run  # noqa: E402
-from tests.model import torch_models as models  # noqa: E402
-from tests.model.onnx_models import agree, export  # noqa: E402
+from qsim.model.agreement import random_inputs
+from qsim.model.matrix_layers import LayerKind, MatrixLayer, matrix_layers, states_before, weight_matrices
+from qsim.model.network import Network
+from qsim.model.reference import run
+from tests.model import torch_models as models
+from tests.model.onnx_models import agree, export
 
 
 def imported(tmp_path, module: nn.Module, *shape: int, **options) -> Network:

@@ -3,7 +3,9 @@
 import sys
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from qsim.errors import FileFormatError, MissingExtra, UnsupportedProgram
 from qsim.model.agreement import random_inputs
@@ -11,12 +13,7 @@ from qsim.model.matrix_layers import LayerKind, matrix_layers, weight_matrices
 from qsim.model.onnx_import import import_onnx
 from qsim.model.onnx_runtime import check_onnx
 from qsim.model.reference import run
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-from onnx import helper, numpy_helper  # noqa: E402
-
-from tests.model.onnx_models import agree, write_nodes  # noqa: E402
+from tests.model.onnx_models import agree, write_nodes
 
 rng = np.random.default_rng(0)
 W, B = rng.normal(size=(5, 6)).astype(np.float32), rng.normal(size=5).astype(np.float32)

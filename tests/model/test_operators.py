@@ -4,17 +4,16 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-
-from qsim.model.network import Operator  # noqa: E402
-from qsim.model.operators import OPERATORS  # noqa: E402
-from qsim.model.reference import compute  # noqa: E402
-from tests.model.onnx_models import agree, write_operator  # noqa: E402
+from qsim.model.network import Operator
+from qsim.model.operators import OPERATORS
+from qsim.model.reference import compute
+from tests.model.onnx_models import agree, write_operator
 
 FEW = settings(max_examples=25, deadline=None)
 BOOL, INT64 = onnx.TensorProto.BOOL, onnx.TensorProto.INT64
