@@ -73,7 +73,7 @@ class StaticSteps:
     def __call__(self, values: Tensor) -> Tensor:
         """Return ``values`` [n, features], channels last, at the nearest steps."""
         planes = values.view(len(values), -1, len(self.low))
-        return _rounded(planes, self.low, self.high, self.bits).view_as(values)
+        return _rounded(planes, self.low, self.high, self.bits, axis=2).view_as(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ class DynamicSteps:
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return ``values`` [n, features] at the nearest steps."""
-        low, high = values.amin(1, keepdim=True).clamp_max(0), values.amax(1, keepdim=True).clamp_min(0)
-        return _rounded(values, low, high, self.bits)
+        return _rounded(values, values.amin(1).clamp_max(0), values.amax(1).clamp_min(0), self.bits, axis=0)
 
 
-def _rounded(values: Tensor, low: Tensor, high: Tensor, bits: int) -> Tensor:
-    step = ((high - low) / ((1 << bits) - 1)).clamp_min(1e-30)
-    zero = torch.round(low / step)  # an integer, so that a zero stays one
-    return (torch.round(values / step).clamp(zero, zero + (1 << bits) - 1)) * step
+def _rounded(values: Tensor, low: Tensor, high: Tensor, bits: int, *, axis: int) -> Tensor:
+    """Return ``values`` at the nearest of the steps from ``low`` to ``high``, of each index of ``axis`` its own; a zero stays one."""
+    most = (1 << bits) - 1
+    step = ((high - low) / most).clamp_min(1e-30)
+    return torch.fake_quantize_per_channel_affine(values, step, torch.round(-low / step).int(), axis, 0, most)
 
 
 def simulated_error(layout: Layout, parameters: Tensor, samples: Samples, steps: Sequence[Steps]) -> float:

@@ -27,8 +27,10 @@ from torch import Tensor
 
 from qsim.compress.curvature import hessian_traces
 from qsim.compress.network import error_count
-from qsim.compress.shared import FormatLimits, QuantizerInput
+from qsim.compress.shared import FormatLimits, QuantizerInput, SharedWeights
 from qsim.errors import MissingExtra, RecipeError
+from qsim.formats.coding import encode_weights
+from qsim.formats.symbols import EncodeOptions
 from qsim.units import BITS_PER_BYTE
 
 FloatArray = npt.NDArray[np.float64]
@@ -102,6 +104,15 @@ def _solve(cost: FloatArray, size: FloatArray, budget: float) -> tuple[int, ...]
         options={"mip_rel_gap": 0},
     )
     return tuple(int(option) for option in found.x.reshape(layers, options).argmax(axis=1))
+
+
+def choose_shared(
+    by: Sensitivity, given: QuantizerInput, count: int, budget: Budget, tried: Sequence[Sequence[SharedWeights]]
+) -> tuple[int, ...]:
+    """Return the option of each layer of those ``tried[layer]``: least costs ``by``, bytes in the file's Huffman code within ``budget``."""
+    sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
+    costs = costs_by(by, given, count, [[shared.weights() for shared in layer] for layer in tried])
+    return budget.choose(costs, sizes, given.layout.weight_count)
 
 
 def costs_by(by: Sensitivity, given: QuantizerInput, count: int, quantised: Sequence[Sequence[Tensor]]) -> FloatArray:

@@ -10,7 +10,7 @@ Clustering takes them so; it is expectation-maximisation as in Stock et al. (arX
 Stock et al. use one G for all segments of a layer, the mean of these; then M is the plain mean.
 
 Neighbouring pixels are alike, so errors of different segments do not add up: :func:`settle` then chooses every vector again with the
-others of its row as they are, so that they make up for one another.
+others of its row as they are (coordinate descent), so that they make up for one another.
 """
 
 from collections.abc import Iterator
@@ -79,11 +79,6 @@ def _settle(weight: Rows, moments: Moments, books: Rows, chosen: IndexArray, swe
         if not changes:
             break
     return chosen
-
-
-def weighted_error(rest: Vectors, moments: Moments) -> float:
-    """Return the sum of ``e^T G e`` over the errors ``rest`` [s, n, d] with ``moments`` [s, d, d]."""
-    return float(np.einsum("snd,sde,sne->", rest, moments, rest, optimize=True))
 
 
 def _damped(moments: Moments) -> Moments:

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qsim.compress.mixed import ANY_LIMITS, Budget, Sensitivity, costs_by
+from qsim.compress.mixed import Budget, Sensitivity, choose_shared
 from qsim.compress.quantizers.affine import MAX_BITS, Affine, AffineSettings, quantise_layers
 from qsim.compress.shared import Quantised, QuantizerInput, SharedWeights
 from qsim.compress.through import Share
 from qsim.errors import RecipeError
-from qsim.formats.coding import encode_weights
-from qsim.formats.symbols import EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +50,7 @@ class MixedAffine(AffineSettings):
         for place, weight in enumerate(given.layout.weights(given.parameters)):
             tried.append([how.share(given, place, weight) for how in options])
             given.progress("choose", place + 1, len(given.layout.names))
-        sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
-        costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in budget.choose(costs, sizes, given.layout.weight_count))
+        return tuple(self.choices[option] for option in choose_shared(self.by, given, self.samples, budget, tried))
 
     def with_bits(self, bits: int) -> Affine:
         """Return the same settings with ``bits`` bits."""

@@ -13,17 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qsim.compress.mixed import ANY_LIMITS, Budget, Sensitivity, costs_by
+from qsim.compress.mixed import Budget, Sensitivity, choose_shared
 from qsim.compress.network import Layout
 from qsim.compress.shared import FormatLimits, Quantised, QuantizerInput, SharedWeights
 from qsim.compress.through import Share, ThroughTraining, keep_through, resume_through
 from qsim.compress.train import Descent, descend
 from qsim.errors import RecipeError
-from qsim.formats.coding import encode_weights
 from qsim.formats.fixed import FixedFormat, FloatArray, IntArray, best_fraction
 from qsim.formats.layer import Pyramid
 from qsim.formats.pvq import best_scales, nearest_points
-from qsim.formats.symbols import EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +119,7 @@ class PyramidVectors:
             kept = weight.numpy() * given.kept(place)
             tried.append([PyramidWeights(*project_rows(kept, pulses_of(ratio, weight.shape[1]))) for ratio in self.choices])
             given.progress("choose", place + 1, len(given.layout.names))
-        sizes = [[len(encode_weights(shared.form(ANY_LIMITS), EncodeOptions()).payload) for shared in layer] for layer in tried]
-        costs = costs_by(self.by, given, self.samples, [[shared.weights() for shared in layer] for layer in tried])
-        return tuple(self.choices[option] for option in budget.choose(costs, sizes, given.layout.weight_count))
+        return tuple(self.choices[option] for option in choose_shared(self.by, given, self.samples, budget, tried))
 
 
 def pulses_of(ratio: float, cols: int) -> int:
